@@ -1,0 +1,111 @@
+"""The edge of every server: request ids, error translation, masking and the limit of calls at once.
+
+It is the outermost interceptor, so nothing that goes wrong inside reaches a caller in its own words.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import structlog
+from grpc_status import rpc_status
+
+from services.common import logs
+from services.common.errors import ResourceExhausted, SkirmishError, Unavailable, to_status
+
+REQUEST_ID_HEADER = "x-request-id"
+"""The metadata key of a caller's own request id, for logs; it comes back in the trailing metadata."""
+
+_UNLIMITED = ("/grpc.health.", "/grpc.reflection.")
+_BUSY = ResourceExhausted("too many calls at once; try again shortly", "TOO_MANY_CALLS", retry_delay=0.2)
+
+log = logs.get(__name__)
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Turns what handlers raise into statuses with details, and refuses calls beyond a limit.
+
+    Health and reflection are exempt from the limit: a server that is busy is still alive.
+
+    Args:
+        max_concurrent_rpcs: How many calls may run at once.
+    """
+
+    def __init__(self, max_concurrent_rpcs: int) -> None:
+        self._limit = max_concurrent_rpcs
+        self._running = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        call: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(call)
+        if handler is None or call.method.startswith(_UNLIMITED):
+            return handler
+        make = grpc.unary_unary_rpc_method_handler
+        behavior = self._answer(handler.unary_unary, call)
+        if handler.response_streaming:
+            make = grpc.unary_stream_rpc_method_handler
+            behavior = self._stream(handler.unary_stream, call)
+        return make(behavior, handler.request_deserializer, handler.response_serializer)
+
+    def _answer(self, method: Any, call: grpc.HandlerCallDetails) -> Any:
+        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            try:
+                with self._count(call, context):
+                    return await method(request, context)
+            except Exception as error:
+                await _abort(error, call, context)
+
+        return answer
+
+    def _stream(self, method: Any, call: grpc.HandlerCallDetails) -> Any:
+        async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            try:
+                with self._count(call, context):
+                    async for response in method(request, context):
+                        yield response
+            except Exception as error:
+                await _abort(error, call, context)
+
+        return stream
+
+    @contextmanager
+    def _count(self, call: grpc.HandlerCallDetails, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        metadata = dict(call.invocation_metadata or ())
+        request_id = str(metadata.get(REQUEST_ID_HEADER, ""))[:64] or uuid.uuid4().hex
+        context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        if self._running >= self._limit:
+            raise _BUSY
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+
+async def _abort(error: Exception, call: grpc.HandlerCallDetails, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    """Ends the call with the status of an error; an unexpected one is logged and masked."""
+    if isinstance(error, grpc.aio.AbortError):  # the handler chose a status itself
+        raise error
+    if isinstance(error, SkirmishError):
+        if isinstance(error, Unavailable):
+            log.warning("unavailable", method=call.method, problem=error.message, cause=repr(error.__cause__))
+        else:
+            log.debug("refused", method=call.method, code=error.code.name, problem=error.message)
+        await context.abort_with_status(rpc_status.to_status(to_status(error)))
+    incident = uuid.uuid4().hex
+    log.error("unexpected error", method=call.method, incident=incident, exc_info=error)
+    masked = SkirmishError(f"internal error; the log knows it as {incident}", "INTERNAL", incident=incident)
+    masked.code = grpc.StatusCode.INTERNAL
+    await context.abort_with_status(rpc_status.to_status(to_status(masked)))
+
+
+def remaining(context: grpc.aio.ServicerContext[Any, Any], limit: float) -> float:
+    """Returns the seconds that a call made on a caller's behalf may take: what the caller left, but at most a limit."""
+    left = context.time_remaining()
+    return limit if left is None else max(0.0, min(left, limit))

@@ -1,0 +1,78 @@
+"""Schema migrations of a service, with Alembic. Each service keeps its own under ``migrations/``."""
+
+import sys
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command, context
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from services.common.database import Database
+
+_LOCK = 0x736B69726D697368
+"""Held on PostgreSQL while migrating, so that two migration jobs run one after the other."""
+
+
+def migrate(database: Database, package: str) -> None:
+    """Brings the schema of a service to its head; does nothing when it is there.
+
+    Args:
+        database: The service's database.
+        package: The service's package, as "services.player".
+    """
+    with database.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
+            connection.commit()
+        config = _config(package)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def require_head(database: Database, package: str) -> None:
+    """Makes sure that the schema is the one this code was written for.
+
+    Raises:
+        SystemExit: It is not, or the database can't be reached; the message says what to run.
+    """
+    config = _config(package)
+    head = ScriptDirectory.from_config(config).get_current_head()
+    try:
+        with database.engine.connect() as connection:
+            table = {"version_table": version_table(package)}
+            current = MigrationContext.configure(connection, opts=table).get_current_revision()
+    except sa.exc.DBAPIError as error:
+        sys.exit(f"Can't reach the database of {package}: {error.orig}")
+    if current != head:
+        sys.exit(
+            f"The database of {package} is at schema {current or 'nothing'}, this code needs {head}.\n"
+            f"Run: python -m {package} migrate"
+        )
+
+
+def run_environment(metadata: sa.MetaData, package: str) -> None:
+    """Runs migrations inside Alembic; each service's ``migrations/env.py`` calls this."""
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        version_table=version_table(package),
+        render_as_batch=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def version_table(package: str) -> str:
+    """Returns the name of the table that keeps a service's schema version; services may so share one database."""
+    return f"{package.rpartition('.')[2]}_schema_version"
+
+
+def _config(package: str) -> Config:
+    config = Config()
+    module = sys.modules[package].__file__
+    config.set_main_option("script_location", str(Path(str(module)).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
