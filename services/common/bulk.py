@@ -19,23 +19,25 @@ Row = Sequence[Any]
 
 def insert(
     connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row], on_conflict: str = ""
-) -> None:
-    """Inserts rows.
+) -> int:
+    """Inserts rows and returns how many there were, less those that a conflict kept out.
 
     Args:
         columns: The columns that each row gives, in order.
         on_conflict: What follows ON CONFLICT, as "DO NOTHING"; an error when left out.
     """
     if not rows:
-        return
+        return 0
     names = ", ".join(columns)
     tail = f" ON CONFLICT {on_conflict}" if on_conflict else ""
     if connection.dialect.name == "postgresql":
         source = f"SELECT * FROM unnest({_arrays(connection, table, columns)})"
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) {source}{tail}", _by_column(rows))
+        result = connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) {source}{tail}", _by_column(rows))
     else:
         marks = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks}){tail}", list(map(tuple, rows)))
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){tail}"
+        result = connection.exec_driver_sql(statement, list(map(tuple, rows)))
+    return result.rowcount
 
 
 def update(
@@ -69,6 +71,24 @@ def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Coll
     if connection.dialect.name == "postgresql":
         return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type)))
     return column.in_(sa.select(sa.func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+
+
+def matching(
+    connection: sa.Connection, columns: Sequence[sa.ColumnElement[Any]], rows: Collection[Row]
+) -> sa.ColumnElement[bool]:
+    """Returns the condition that several columns together are one of many rows."""
+    values: sa.Select[Any]
+    if connection.dialect.name == "postgresql":
+        arrays = [
+            sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type))
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+        ]
+        names = [f"c{index}" for index in range(len(arrays))]
+        values = sa.select(sa.func.unnest(*arrays).table_valued(*names).render_derived())
+    else:
+        each = sa.func.json_each(json.dumps([list(row) for row in rows])).table_valued("value")
+        values = sa.select(*(sa.func.json_extract(each.c.value, f"$[{index}]") for index in range(len(columns))))
+    return sa.tuple_(*columns).in_(values)
 
 
 def _by_column(rows: Sequence[Row]) -> tuple[list[Any], ...]:

@@ -11,7 +11,7 @@ Domain code raises these; the boundary interceptor turns them into gRPC statuses
         Unavailable           something this server needs is out of reach; try again
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -22,6 +22,13 @@ from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "skirmish"
 """The ``domain`` of every ErrorInfo."""
+MOST_DETAILS = 50
+"""How many wrong fields or missing things one status tells of. A status travels in HTTP/2 headers, of which clients by
+default take no more than 8 KiB; beyond that they lose all of it and see RESOURCE_EXHAUSTED instead of its code."""
+
+MOST_TOLD = 50
+"""How many violations or names an error tells: it travels as metadata, of which many clients take 8 KiB at most."""
+MOST_IN_MESSAGE = 10
 
 
 @dataclass(frozen=True)
@@ -55,18 +62,18 @@ class SkirmishError(Exception):
 
 
 class InvalidArgument(SkirmishError):
-    """The request is wrong. Carries every violation that was found."""
+    """The request is wrong. Carries every violation that was found; of very many the first 50 are told."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
 
     def __init__(self, violations: Iterable[Violation], reason: str = "INVALID_FIELDS") -> None:
         self.violations = list(violations)
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations), reason)
+        super().__init__(_listed([f"{v.field}: {v.description}" for v in self.violations], "; "), reason)
 
     def details(self) -> list[Message]:
         fields = [
             error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-            for v in self.violations
+            for v in self.violations[:MOST_DETAILS]
         ]
         return [*super().details(), error_details_pb2.BadRequest(field_violations=fields)]
 
@@ -76,21 +83,21 @@ class NotFound(SkirmishError):
 
     Args:
         resource_type: What was looked for, as "player".
-        names: Every name that was looked for and not found.
+        names: Every name that was looked for and not found. The first 50 are told.
     """
 
     code = grpc.StatusCode.NOT_FOUND
-
     def __init__(self, resource_type: str, *names: str, message: str = "") -> None:
         self.resource_type = resource_type
         self.names = names
         super().__init__(
-            message or f"no such {resource_type}: {', '.join(names)}", f"{resource_type.upper()}_NOT_FOUND"
+            message or f"no such {resource_type}: {_listed(names, ', ')}", f"{resource_type.upper()}_NOT_FOUND"
         )
 
     def details(self) -> list[Message]:
         resources = [
-            error_details_pb2.ResourceInfo(resource_type=self.resource_type, resource_name=name) for name in self.names
+            error_details_pb2.ResourceInfo(resource_type=self.resource_type, resource_name=name)
+            for name in self.names[:MOST_DETAILS]
         ]
         return [*super().details(), *resources]
 
@@ -133,6 +140,17 @@ class Unavailable(SkirmishError):
 
     def __init__(self, message: str, reason: str = "DEPENDENCY_UNAVAILABLE", **metadata: str) -> None:
         super().__init__(message, reason, **metadata)
+
+
+def _listed(texts: Sequence[str], separator: str, most: int = 10) -> str:
+    """Returns the texts as one, the last ones only as a number where they are many."""
+    more = f"{separator}and {len(texts) - most:,} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
+
+
+def _sentence(parts: Sequence[str], separator: str) -> str:
+    more = f"{separator}and {len(parts) - MOST_IN_MESSAGE} more" if len(parts) > MOST_IN_MESSAGE else ""
+    return separator.join(parts[:MOST_IN_MESSAGE]) + more
 
 
 def to_status(error: SkirmishError) -> status_pb2.Status:

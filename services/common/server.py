@@ -47,7 +47,8 @@ class Server:
         self._names = ["", "readiness"]
         self._checks: dict[str, Check] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._work: list[Coroutine[Any, Any, None]] = []
+        self._work: list[tuple[Coroutine[Any, Any, None], Callable[[], object] | None]] = []
+        self._draining: list[tuple[asyncio.Task[None], Callable[[], object]]] = []
         self._before_stop: list[Callable[[], object]] = []
         self._stopped = asyncio.Event()
         self._failure: BaseException | None = None
@@ -74,9 +75,14 @@ class Server:
         """Adds a readiness check: a coroutine function that raises when what it looks at is out of reach."""
         self._checks[name] = check
 
-    def run_beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a coroutine as long as the server does. When it fails, the server stops and says so."""
-        self._work.append(work)
+    def run_beside(self, work: Coroutine[Any, Any, None], stop: Callable[[], object] | None = None) -> None:
+        """Runs a coroutine as long as the server does. When it fails, the server stops and says so.
+
+        Args:
+            work: What to run. It is cancelled once all calls have ended.
+            stop: What makes it end by itself, for work that has something in hand; it gets the grace for that.
+        """
+        self._work.append((work, stop))
 
     def before_stop(self, callback: Callable[[], object]) -> None:
         """Calls back when the server is told to stop, before running calls are waited for: end own streams here."""
@@ -100,10 +106,12 @@ class Server:
         except RuntimeError:
             sys.exit(f"Can't listen on {self._address}: it is in use, or not an address of this machine.")
         await self.grpc.start()
-        for coroutine in [*self._work, self._keep_ready()]:
-            task = asyncio.create_task(coroutine)
+        for work, stop in [*self._work, (self._keep_ready(), None)]:
+            task = asyncio.create_task(work)
             task.add_done_callback(self._on_task_end)
             self._tasks.append(task)
+            if stop:
+                self._draining.append((task, stop))
         log.info("listening", address=self._address, port=self.port)
 
     async def wait(self) -> None:
@@ -117,7 +125,11 @@ class Server:
         await self._health.enter_graceful_shutdown()
         for callback in self._before_stop:
             callback()
+        for _, stop in self._draining:
+            stop()
         await self.grpc.stop(self._settings.shutdown_grace)
+        if self._draining:
+            await asyncio.wait([task for task, _ in self._draining], timeout=self._settings.shutdown_grace)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

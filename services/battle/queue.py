@@ -1,0 +1,197 @@
+"""The queue of waiting battles on a Redis Stream, and the stream of ended ones. Every key name is here.
+
+Redis is fast and may lose everything: what waits is known to SQL, and published again from there.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from services.battle.battles import Battle
+from services.battle.rules import Combatant
+
+# One hash tag, so that a cluster keeps the keys together and MULTI works.
+WAITING = "{battle}:waiting"
+ENDED = "{battle}:ended"
+GROUP = "workers"
+FIELD = b"b"
+
+ENDED_KEPT = 10_000
+"""About how many announcements are kept for a listener that was away."""
+BLOCK = 2000
+"""Milliseconds that a read waits for something new. A client that reads needs a longer socket timeout."""
+
+
+class GroupLost(Exception):
+    """The consumer group is gone, and with it whatever was in the stream: Redis lost its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A battle as it came from the stream. The battle is None where the entry can't be read."""
+
+    entry_id: bytes
+    battle: Battle | None
+
+
+class Queue:
+    """The waiting battles.
+
+    Args:
+        redis: A client for commands that answer at once.
+        blocking: A client for reads that wait, with a socket timeout above ``BLOCK``.
+    """
+
+    def __init__(self, redis: Redis, blocking: Redis) -> None:
+        self._redis = redis
+        self._blocking = blocking
+
+    async def ping(self) -> None:
+        """Raises when Redis does not answer."""
+        await self._redis.ping()
+
+    async def make_group(self) -> bool:
+        """Makes sure that the consumer group exists, from the beginning of the stream. Returns whether it was made."""
+        try:
+            await self._redis.xgroup_create(WAITING, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" in str(error):
+                return False
+            raise
+        return True
+
+    async def publish(self, battles: Sequence[Battle]) -> None:
+        """Appends battles, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for battle in battles:
+                pipe.xadd(WAITING, {FIELD: encode(battle)})
+            await pipe.execute()
+
+    async def read(self, consumer: str, count: int) -> list[Entry]:
+        """Takes up to ``count`` new entries, waiting a while for the first.
+
+        Raises:
+            GroupLost: The group is gone.
+        """
+        try:
+            reply: Any = await self._blocking.xreadgroup(GROUP, consumer, {WAITING: ">"}, count=count, block=BLOCK)
+        except ResponseError as error:
+            raise _lost(error) from error
+        return _entries(reply[0][1]) if reply else []
+
+    async def claim(self, consumer: str, idle: float, count: int) -> list[Entry]:
+        """Takes over up to ``count`` entries that were in another worker's hands for ``idle`` seconds.
+
+        Raises:
+            GroupLost: The group is gone.
+        """
+        try:
+            reply: Any = await self._redis.xautoclaim(WAITING, GROUP, consumer, int(idle * 1000), "0", count=count)
+        except ResponseError as error:
+            raise _lost(error) from error
+        return _entries(reply[1])
+
+    async def acknowledge(self, entry_ids: Collection[bytes]) -> None:
+        """Takes entries off the stream: their battles have ended."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xack(WAITING, GROUP, *entry_ids)
+            pipe.xdel(WAITING, *entry_ids)
+            await pipe.execute()
+
+    async def horizon(self, now: int) -> int:
+        """Returns the time, in microseconds, up to which all that was published has reached some worker.
+
+        A battle published before it that still waits is in a worker's hands, or was lost. One published after it may
+        just be in line, however long the line is.
+
+        Raises:
+            GroupLost: The group is gone.
+        """
+        try:
+            groups = await self._redis.xinfo_groups(WAITING)
+        except ResponseError as error:
+            raise GroupLost from error  # no stream
+        delivered = next((group["last-delivered-id"] for group in groups if group["name"] == GROUP.encode()), None)
+        if delivered is None:
+            raise GroupLost
+        first: Any = await self._redis.xrange(WAITING, min=b"(" + delivered, count=1)
+        return int(first[0][0].split(b"-")[0]) * 1000 if first else now
+
+    async def leave(self, consumer: str) -> None:
+        """Removes a consumer that has nothing in hand; one that has stays, since removing it would drop that."""
+        pending = await self._redis.xpending_range(WAITING, GROUP, "-", "+", 1, consumername=consumer)
+        if not pending:
+            await self._redis.xgroup_delconsumer(WAITING, GROUP, consumer)
+
+    async def announce(self, ended: bytes) -> None:
+        """Tells every replica of the service that battles ended: a serialized ListBattlesResponse."""
+        await self._redis.xadd(ENDED, {FIELD: ended}, maxlen=ENDED_KEPT, approximate=True)
+
+    async def listen(self, after: bytes) -> list[tuple[bytes, bytes]]:
+        """Returns announcements after an id, waiting a while for the first: the id and what was announced."""
+        reply: Any = await self._blocking.xread({ENDED: after}, block=BLOCK)
+        return [(entry_id, fields[FIELD]) for entry_id, fields in reply[0][1]] if reply else []
+
+    async def last_announcement(self) -> bytes:
+        """Returns the id of the last announcement, to listen after."""
+        last: Any = await self._redis.xrevrange(ENDED, count=1)
+        return last[0][0] if last else b"0-0"
+
+
+def encode(battle: Battle) -> bytes:
+    """Returns a waiting battle as a JSON list: readable in a terminal, and quick."""
+    challenger, opponent = battle.challenger, battle.opponent
+    return json.dumps(
+        [
+            battle.rules_version,
+            battle.sequence,
+            battle.battle_id,
+            [challenger.player_id, challenger.attack, challenger.hit_points, challenger.luck],
+            battle.challenger_number,
+            [opponent.player_id, opponent.attack, opponent.hit_points, opponent.luck],
+            battle.opponent_number,
+            battle.seed,
+            battle.submit_time,
+        ],
+        separators=(",", ":"),
+    ).encode()
+
+
+def decode(data: bytes) -> Battle:
+    """Returns the battle of an encoded one.
+
+    Raises:
+        ValueError, TypeError: It is not one.
+    """
+    version, sequence, battle_id, challenger, challenger_number, opponent, opponent_number, seed, submit = json.loads(
+        data
+    )
+    return Battle(
+        sequence=sequence,
+        battle_id=battle_id,
+        challenger=Combatant(*challenger),
+        challenger_number=challenger_number,
+        opponent=Combatant(*opponent),
+        opponent_number=opponent_number,
+        seed=seed,
+        rules_version=version,
+        submit_time=submit,
+    )
+
+
+def _entries(raw: list[Any]) -> list[Entry]:
+    entries = []
+    for entry_id, fields in raw:
+        try:
+            entries.append(Entry(entry_id, decode(fields[FIELD])))
+        except (ValueError, TypeError, KeyError):
+            entries.append(Entry(entry_id, None))
+    return entries
+
+
+def _lost(error: ResponseError) -> Exception:
+    return GroupLost() if "NOGROUP" in str(error) or "no longer exists" in str(error) else error

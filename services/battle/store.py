@@ -1,0 +1,243 @@
+"""Battles in SQL: the truth about what was submitted and how it ended.
+
+Every function takes a connection and runs inside its caller's transaction.
+"""
+
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.battle.battles import Battle, State, Submission
+from services.battle.rules import Combatant, Outcome
+from services.battle.schema import BATTLE, HEAD, PLAYER_SEQUENCE, QUEUE, REPORT
+from services.battle.sequencing import Key, Places, place
+from services.common import bulk
+from services.common.errors import SkirmishError
+
+_INSERTED = [column.name for column in BATTLE.columns if not column.nullable] + ["request_id"]
+_ENDING = ["state", "outcome", "gold_stolen", "silver_stolen", "void_reason", "settle_time"]
+_BY_SEQUENCE = operator.attrgetter("sequence")
+
+
+def submit(
+    connection: sa.Connection,
+    submissions: Sequence[Submission],
+    combatants: Mapping[str, Combatant],
+    now: int,
+    publish_time: int,
+    new_id: Callable[[], str],
+    new_seed: Callable[[], int],
+) -> tuple[list[Battle | SkirmishError], list[Battle]]:
+    """Places submissions behind all that came before; see ``sequencing.place`` for arguments and result.
+
+    Args:
+        publish_time: When to publish the new battles again, if they still wait then.
+    """
+    # The lock serializes submissions of all replicas, which is what makes the numbers gapless and in commit order.
+    last_sequence = connection.execute(sa.select(HEAD.c.last_sequence).with_for_update()).scalar_one()
+    known = _find_requests(connection, {(s.challenger_id, s.request_id) for s in submissions if s.request_id})
+    players = {player_id for s in submissions for player_id in (s.challenger_id, s.opponent_id)}
+    numbers = connection.execute(
+        sa.select(PLAYER_SEQUENCE).where(bulk.among(connection, PLAYER_SEQUENCE.c.player_id, players))
+    )
+    places = Places(last_sequence, {row.player_id: row.last_number for row in numbers})
+    results, new = place(submissions, combatants, known, places, now, new_id, new_seed)
+    if new:
+        request_ids = {id(result): s.request_id for result, s in zip(results, submissions, strict=True)}
+        rows = [(*_to_row(battle), request_ids[id(battle)] or None) for battle in new]
+        bulk.insert(connection, BATTLE, _INSERTED, rows)
+        bulk.insert(
+            connection,
+            QUEUE,
+            ["sequence", "next_publish_time", "published", "failures"],
+            [(battle.sequence, publish_time, 1, 0) for battle in new],
+        )
+        moved = {player_id for b in new for player_id in (b.challenger.player_id, b.opponent.player_id)}
+        bulk.insert(
+            connection,
+            PLAYER_SEQUENCE,
+            ["player_id", "last_number"],
+            [(player_id, places.last_numbers[player_id]) for player_id in moved],
+            on_conflict="(player_id) DO UPDATE SET last_number = excluded.last_number",
+        )
+        connection.execute(sa.update(HEAD).values(last_sequence=places.last_sequence))
+    return results, new
+
+
+def finish(connection: sa.Connection, ended: Collection[Battle], reports: Mapping[int, bytes]) -> None:
+    """Stores how battles ended, with reports by sequence, and takes them off the queue. Harmless when repeated."""
+    ended = sorted(ended, key=_BY_SEQUENCE)  # one order for all workers, so that two of them don't deadlock
+    rows = [
+        (
+            int(b.state),
+            b.outcome and int(b.outcome),
+            b.gold_stolen,
+            b.silver_stolen,
+            b.void_reason or None,
+            b.settle_time,
+            b.sequence,
+        )
+        for b in ended
+    ]
+    bulk.update(connection, BATTLE, "sequence", _ENDING, rows, where=f"battle.state = {State.QUEUED:d}")
+    bulk.insert(
+        connection, REPORT, ["sequence", "report"], sorted(reports.items()), on_conflict="(sequence) DO NOTHING"
+    )
+    sequences = [battle.sequence for battle in ended]
+    connection.execute(sa.delete(QUEUE).where(bulk.among(connection, QUEUE.c.sequence, sequences)))
+
+
+def get(connection: sa.Connection, battle_id: str) -> Battle | None:
+    """Returns a battle, None when there is no such one."""
+    row = connection.execute(sa.select(BATTLE).where(BATTLE.c.battle_id == battle_id)).one_or_none()
+    return None if row is None else _from_row(row)
+
+
+def get_report(connection: sa.Connection, sequence: int) -> bytes | None:
+    """Returns the report of a battle as it was stored, None when there is none."""
+    report: bytes | None = connection.execute(
+        sa.select(REPORT.c.report).where(REPORT.c.sequence == sequence)
+    ).scalar_one_or_none()
+    return report
+
+
+def list_all(connection: sa.Connection, state: State | None, before: int | None, limit: int) -> list[Battle]:
+    """Returns battles by falling sequence, those below ``before`` only."""
+    query = sa.select(BATTLE).order_by(BATTLE.c.sequence.desc()).limit(limit)
+    if state is State.QUEUED:
+        query = query.join(QUEUE, QUEUE.c.sequence == BATTLE.c.sequence)
+    elif state is State.VOIDED:
+        query = query.where(BATTLE.c.void_reason.is_not(None))
+    if state is not None:
+        query = query.where(BATTLE.c.state == state)
+    if before is not None:
+        query = query.where(BATTLE.c.sequence < before)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def list_of_player(
+    connection: sa.Connection, player_id: str, state: State | None, before: int | None, limit: int
+) -> list[Battle]:
+    """Returns a player's battles by falling number of that player, those below ``before`` only."""
+    sides = []
+    for who, number in (
+        (BATTLE.c.challenger_id, BATTLE.c.challenger_number),
+        (BATTLE.c.opponent_id, BATTLE.c.opponent_number),
+    ):
+        query = sa.select(BATTLE).where(who == player_id).order_by(number.desc()).limit(limit)
+        if state is not None:
+            query = query.where(BATTLE.c.state == state)
+        if before is not None:
+            query = query.where(number < before)
+        sides += [_from_row(row) for row in connection.execute(query)]
+    return sorted(sides, key=_BY_SEQUENCE, reverse=True)[:limit]
+
+
+def predecessors(connection: sa.Connection, blocked: Iterable[tuple[str, int, int]], limit: int) -> list[Battle]:
+    """Returns waiting battles that others wait for, oldest first.
+
+    Args:
+        blocked: A player, its first missing number, and the number that waits for it.
+    """
+    found: dict[int, Battle] = {}
+    for player_id, first, end in blocked:
+        for who, number in (
+            (BATTLE.c.challenger_id, BATTLE.c.challenger_number),
+            (BATTLE.c.opponent_id, BATTLE.c.opponent_number),
+        ):
+            query = sa.select(BATTLE).where(who == player_id, number >= first, number < end)
+            query = query.where(BATTLE.c.state == State.QUEUED).order_by(number).limit(limit)
+            found |= {row.sequence: _from_row(row) for row in connection.execute(query)}
+    return sorted(found.values(), key=_BY_SEQUENCE)[:limit]
+
+
+def take_due(connection: sa.Connection, horizon: int, now: int, pause: int, limit: int) -> list[Battle]:
+    """Returns waiting battles that are due to be published again, oldest first, and puts off their next time.
+
+    No two callers get the same battle. The pause doubles with each time, up to 64-fold.
+
+    Args:
+        horizon: Battles are due whose time is not after this.
+        now: The time to count the next pause from.
+        pause: The first pause, in microseconds.
+    """
+    due = (
+        sa.select(QUEUE)
+        .where(QUEUE.c.next_publish_time <= horizon)
+        .order_by(QUEUE.c.sequence)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = [(now + (pause << min(q.published, 6)), q.published + 1, q.sequence) for q in connection.execute(due)]
+    bulk.update(connection, QUEUE, "sequence", ["next_publish_time", "published"], rows)
+    query = sa.select(BATTLE).where(bulk.among(connection, BATTLE.c.sequence, [row[2] for row in rows]))
+    return [_from_row(row) for row in connection.execute(query.order_by(BATTLE.c.sequence))]
+
+
+def make_all_due(connection: sa.Connection) -> None:
+    """Makes every waiting battle due now: the queue was lost."""
+    connection.execute(sa.update(QUEUE).values(next_publish_time=0, published=0))
+
+
+def count_failures(connection: sa.Connection, sequences: Collection[int]) -> dict[int, int]:
+    """Counts a failed fight for each battle and returns how many there are by now, by sequence."""
+    these = bulk.among(connection, QUEUE.c.sequence, sequences)
+    connection.execute(sa.update(QUEUE).where(these).values(failures=QUEUE.c.failures + 1))
+    return {row.sequence: row.failures for row in connection.execute(sa.select(QUEUE).where(these))}
+
+
+def count_queued(connection: sa.Connection) -> int:
+    """Returns how many battles wait."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(QUEUE)).scalar_one())
+
+
+def _find_requests(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, Battle]:
+    if not keys:
+        return {}
+    query = sa.select(BATTLE).where(bulk.matching(connection, (BATTLE.c.challenger_id, BATTLE.c.request_id), keys))
+    return {(row.challenger_id, row.request_id): _from_row(row) for row in connection.execute(query)}
+
+
+def _to_row(battle: Battle) -> tuple[Any, ...]:
+    """Returns the columns of ``_INSERTED``, without the request id."""
+    challenger, opponent = battle.challenger, battle.opponent
+    return (
+        battle.sequence,
+        battle.battle_id,
+        challenger.player_id,
+        battle.challenger_number,
+        challenger.attack,
+        challenger.hit_points,
+        challenger.luck,
+        opponent.player_id,
+        battle.opponent_number,
+        opponent.attack,
+        opponent.hit_points,
+        opponent.luck,
+        battle.seed - (battle.seed >> 63 << 64),
+        battle.rules_version,
+        battle.submit_time,
+        int(battle.state),
+    )
+
+
+def _from_row(row: Any) -> Battle:
+    return Battle(
+        sequence=row.sequence,
+        battle_id=row.battle_id,
+        challenger=Combatant(row.challenger_id, row.challenger_attack, row.challenger_hit_points, row.challenger_luck),
+        challenger_number=row.challenger_number,
+        opponent=Combatant(row.opponent_id, row.opponent_attack, row.opponent_hit_points, row.opponent_luck),
+        opponent_number=row.opponent_number,
+        seed=row.seed & 0xFFFFFFFFFFFFFFFF,
+        rules_version=row.rules_version,
+        submit_time=row.submit_time,
+        state=State(row.state),
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        gold_stolen=row.gold_stolen or 0,
+        silver_stolen=row.silver_stolen or 0,
+        void_reason=row.void_reason or "",
+        settle_time=row.settle_time,
+    )

@@ -1,0 +1,288 @@
+"""The worker: takes battles from the queue, fights them, has them settled, and stores how they ended.
+
+Every step may be done twice, by this worker or another, and does its work once. So a worker may die anywhere.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+from services.battle import reports, rules, store
+from services.battle.battles import Battle, State
+from services.battle.events import to_announcement
+from services.battle.neighbours import Blocked, Boards, Conflict, Players, Settlement
+from services.battle.queue import Entry, GroupLost, Queue
+from services.common import logs
+from services.common.database import Database
+from services.common.errors import SkirmishError, Unavailable
+
+R = TypeVar("R")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds before something out of reach is tried again: at first, and at most."""
+MOST_FAILURES = 5
+"""How often fighting a battle may fail before it is voided. Only exceptions of the fight itself count."""
+HELPED_AT_ONCE = 256
+
+log = logs.get(__name__)
+
+
+class Worker:
+    """Fights battles until told to stop.
+
+    Args:
+        name: The consumer's name, new for each process.
+        batch_size: How many battles it takes at once.
+        batches_at_once: How many batches it has in hand, so that one is fought while another waits to be settled.
+        claim_idle: Seconds after which it takes over what another worker has in hand.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        queue: Queue,
+        players: Players,
+        boards: Boards,
+        batch_size: int,
+        batches_at_once: int,
+        claim_idle: float,
+    ) -> None:
+        self._name = name
+        self._database = database
+        self._queue = queue
+        self._players = players
+        self._boards = boards
+        self._batch_size = batch_size
+        self._claim_idle = claim_idle
+        self._slots = asyncio.Semaphore(batches_at_once)
+        self._batches: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Makes ``run`` end once what is in hand has ended."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Takes and ends battles until stopped, then ends what is in hand."""
+        loops = [asyncio.create_task(self._read_on()), asyncio.create_task(self._claim_on())]
+        try:
+            await self._recover()
+            await asyncio.gather(*loops)
+        finally:
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*self._batches, return_exceptions=True)
+        try:
+            await self._queue.leave(self._name)
+        except (RedisError, OSError) as error:
+            log.warning("can't leave the consumer group", problem=repr(error))
+
+    async def drain(self) -> None:
+        """Ends what waits in the queue now, and returns."""
+        await self._queue.make_group()
+        while entries := await self._queue.read(self._name, self._batch_size):
+            await self._end(entries)
+
+    async def _read_on(self) -> None:
+        """Takes new entries."""
+        while not self._stopping.is_set():
+            await self._take(self._queue.read(self._name, self._batch_size))
+
+    async def _claim_on(self) -> None:
+        """Takes over what other workers have in hand for too long."""
+        taken = 0
+        while not self._stopping.is_set():
+            if not taken:
+                pause = self._claim_idle * random.uniform(0.4, 0.6)  # noqa: S311  # so that workers differ
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause)
+            taken = await self._take(self._queue.claim(self._name, self._claim_idle, self._batch_size))
+            if taken:
+                log.info("took over from another worker", battles=taken)
+
+    async def _take(self, entries_to_come: Awaitable[list[Entry]]) -> int:
+        """Takes entries, when there is room for another batch, and ends them beside the others. Returns how many."""
+        await self._slots.acquire()
+        entries: list[Entry] = []
+        try:
+            entries = await entries_to_come
+        except GroupLost:
+            await self._recover()
+        except (RedisError, OSError) as error:
+            log.warning("can't read the queue, trying again", problem=repr(error))
+            await asyncio.sleep(FIRST_PAUSE * 10)
+        finally:
+            if entries:
+                batch = asyncio.create_task(self._end(entries))
+                self._batches.add(batch)
+                batch.add_done_callback(self._on_batch_end)
+            else:
+                self._slots.release()
+        return len(entries)
+
+    def _on_batch_end(self, batch: asyncio.Task[None]) -> None:
+        self._slots.release()
+        self._batches.discard(batch)
+        if not batch.cancelled() and (error := batch.exception()):
+            # Nothing was acknowledged: the battles come again, to this worker or another.
+            log.error("a batch failed and will come again", exc_info=error)
+
+    async def _recover(self) -> None:
+        """Makes the group where there is none, and has all that waits published again: Redis is new, or lost it all."""
+        if await self._insist(self._queue.make_group, "make the consumer group"):
+            log.warning("the queue is new; all that waits is published again")
+            await self._insist(lambda: self._database.write(store.make_all_due), "mark what waits")
+
+    async def _end(self, entries: Sequence[Entry]) -> None:
+        """Brings the battles of some entries to their end and takes them off the queue."""
+        battles = {entry.battle.sequence: entry.battle for entry in entries if entry.battle}
+        ended = await self.end_battles(battles.values())
+        finished = [e.entry_id for e in entries if e.battle is None or e.battle.sequence in ended]
+        if finished:
+            await self._insist(lambda: self._queue.acknowledge(finished), "acknowledge")
+
+    async def end_battles(self, battles: Iterable[Battle]) -> set[int]:
+        """Fights, settles and finishes battles, and whatever they wait for. Returns the sequences of all that ended.
+
+        Battles of rules that this code does not know are left to a worker that does.
+        """
+        todo = sorted(
+            (b for b in battles if b.rules_version in rules.KNOWN_VERSIONS), key=lambda battle: battle.sequence
+        )
+        ended: set[int] = set()
+        pause = FIRST_PAUSE
+        while todo:
+            fought = await self._fight(todo)
+            results = await self._insist(lambda: self._players.settle(fought), "settle")  # noqa: B023
+            settled: list[tuple[Battle, rules.Fight | str, Settlement]] = []
+            blocked: list[tuple[Battle, Blocked]] = []
+            for (battle, how), result in zip(fought, results, strict=True):
+                if isinstance(result, Settlement):
+                    settled.append((battle, how, result))
+                elif isinstance(result, Blocked):
+                    blocked.append((battle, result))
+                else:
+                    self._alarm(battle, result)
+            await self._finish(settled)
+            ended |= {battle.sequence for battle, _, _ in settled}
+            if self._stopping.is_set() and blocked:
+                break  # they come to another worker
+            todo = await self._with_predecessors(blocked)
+            if todo and not settled:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        return ended
+
+    async def _fight(self, battles: Sequence[Battle]) -> list[tuple[Battle, rules.Fight | str]]:
+        """Fights battles. One whose fight fails is left out, to come again, until it has failed too often."""
+        fought: list[tuple[Battle, rules.Fight | str]] = []
+        failed: dict[int, tuple[Battle, Exception]] = {}
+        for battle in battles:
+            try:
+                fight = rules.fight(battle.seed, battle.challenger, battle.opponent, battle.rules_version)
+                fought.append((battle, fight))
+            except Exception as error:  # whatever it is, other battles go on
+                failed[battle.sequence] = (battle, error)
+        if failed:
+            counts = await self._insist(
+                lambda: self._database.write(store.count_failures, list(failed)), "count failures"
+            )
+            for sequence, (battle, problem) in failed.items():
+                log.error("fight failed", battle_id=battle.battle_id, times=counts.get(sequence), exc_info=problem)
+                if counts.get(sequence, 0) >= MOST_FAILURES:
+                    fought.append((battle, f"the fight failed {MOST_FAILURES} times: {type(problem).__name__}"))
+            fought.sort(key=lambda pair: pair[0].sequence)
+        return fought
+
+    async def _with_predecessors(self, blocked: Sequence[tuple[Battle, Blocked]]) -> list[Battle]:
+        """Returns blocked battles with what they wait for, which nobody may be working on."""
+        if not blocked:
+            return []
+        missing: dict[tuple[str, int], int] = {}
+        for battle, block in blocked:
+            is_challenger = battle.challenger.player_id == block.player_id
+            number = battle.challenger_number if is_challenger else battle.opponent_number
+            key = (block.player_id, block.number)
+            missing[key] = max(number, missing.get(key, 0))
+        wanted = [(player_id, first, end) for (player_id, first), end in missing.items()]
+        helped = await self._insist(
+            lambda: self._database.read(store.predecessors, wanted, HELPED_AT_ONCE), "load predecessors"
+        )
+        log.info("helping on", blocked=len(blocked), predecessors=len(helped))
+        every = {battle.sequence: battle for battle in (*helped, *(battle for battle, _ in blocked))}
+        return [every[sequence] for sequence in sorted(every)]
+
+    async def _finish(self, settled: Collection[tuple[Battle, rules.Fight | str, Settlement]]) -> None:
+        """Stores reports and end states, tells the watchers, and pushes the settlements to the boards."""
+        if not settled:
+            return
+        ended = []
+        stored_reports = {}
+        for battle, how, settlement in settled:
+            ended.append(_ended(battle, settlement))
+            if settlement.outcome is not None and isinstance(how, rules.Fight):
+                report = reports.make_report(
+                    battle, how, settlement.outcome, settlement.gold_stolen, settlement.silver_stolen
+                )
+                stored_reports[battle.sequence] = report.SerializeToString()
+        await self._insist(lambda: self._database.write(store.finish, ended, stored_reports), "finish")
+        await asyncio.gather(self._announce(ended), self._push_scores([settlement for _, _, settlement in settled]))
+
+    async def _announce(self, ended: Sequence[Battle]) -> None:
+        try:
+            await self._queue.announce(to_announcement(ended))
+        except (RedisError, OSError) as error:
+            log.warning("can't announce; watchers look for themselves", battles=len(ended), problem=repr(error))
+
+    async def _push_scores(self, settlements: Collection[Settlement]) -> None:
+        try:
+            await self._boards.record(settlements)
+        except Unavailable as error:
+            log.warning("can't push scores; the board feed will bring them", problem=error.message)
+
+    def _alarm(self, battle: Battle, conflict: Conflict) -> None:
+        log.critical(
+            "ALARM: a battle conflicts with what was settled",
+            battle_id=battle.battle_id,
+            sequence=battle.sequence,
+            conflict=conflict.reason,
+        )
+
+    async def _insist(self, step: Callable[[], Awaitable[R]], what: str) -> R:
+        """Does a step again and again while what it needs is out of reach, as long as it takes."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await step()
+            except (Unavailable, RedisError, OSError) as error:
+                if self._stopping.is_set():
+                    raise
+                problem = error.message if isinstance(error, SkirmishError) else repr(error)
+                log.warning(f"can't {what}, trying again", problem=problem)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _ended(battle: Battle, settlement: Settlement) -> Battle:
+    return Battle(
+        sequence=battle.sequence,
+        battle_id=battle.battle_id,
+        challenger=battle.challenger,
+        challenger_number=battle.challenger_number,
+        opponent=battle.opponent,
+        opponent_number=battle.opponent_number,
+        seed=battle.seed,
+        rules_version=battle.rules_version,
+        submit_time=battle.submit_time,
+        state=State.SETTLED if settlement.outcome is not None else State.VOIDED,
+        outcome=settlement.outcome,
+        gold_stolen=settlement.gold_stolen,
+        silver_stolen=settlement.silver_stolen,
+        void_reason=settlement.void_reason,
+        settle_time=settlement.settle_time,
+    )

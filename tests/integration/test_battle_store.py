@@ -1,0 +1,141 @@
+"""Battles in SQL, on both databases."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+import services.battle  # noqa: F401  # migrations are found beside the package
+from services.battle import store
+from services.battle.battles import Battle, State, Submission
+from services.battle.rules import Combatant, Outcome
+from services.battle.schema import METADATA
+from services.common import clock, migrations
+from services.common.database import Database
+
+A, B, C = (clock.uuid7() for _ in range(3))
+PLAYERS = {player_id: Combatant(player_id, 70, 100, 10) for player_id in (A, B, C)}
+BIG_SEED = 2**64 - 5
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    migrations.migrate(database, "services.battle")
+    yield database
+    await database.close()
+
+
+async def submit(database: Database, *wishes: tuple[str, str, str], publish_time: int = 0) -> list[Battle]:
+    submissions = [Submission(*wish) for wish in wishes]
+    results, _ = await database.write(
+        store.submit, submissions, PLAYERS, 5, publish_time, clock.uuid7, lambda: BIG_SEED
+    )
+    battles = [result for result in results if isinstance(result, Battle)]
+    assert len(battles) == len(wishes)
+    return battles
+
+
+def settled(battle: Battle) -> Battle:
+    return dataclasses.replace(
+        battle, state=State.SETTLED, outcome=Outcome.OPPONENT_WON, gold_stolen=3, silver_stolen=4, settle_time=9
+    )
+
+
+async def test_the_migrated_schema_is_the_one_in_code(database: Database) -> None:
+    with database.engine.connect() as connection:
+        options = {"compare_type": True, "version_table": migrations.version_table("services.battle")}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, METADATA) == []
+
+
+async def test_a_schema_that_is_not_at_head_is_refused_with_what_to_run(
+    new_database: Callable[[], str],
+) -> None:
+    database = Database(new_database())
+    with pytest.raises(SystemExit, match=r"python -m services\.battle migrate"):
+        migrations.require_head(database, "services.battle")
+    migrations.migrate(database, "services.battle")
+    migrations.migrate(database, "services.battle")
+    migrations.require_head(database, "services.battle")
+    await database.close()
+
+
+async def test_a_stored_battle_comes_back_as_it_was_placed(database: Database) -> None:
+    (battle,) = await submit(database, ("r", A, B))
+    assert await database.read(store.get, battle.battle_id) == battle
+    assert battle.seed == BIG_SEED
+    assert await database.read(store.get, clock.uuid7()) is None
+
+
+async def test_places_go_on_over_transactions_and_requests_are_found_again(database: Database) -> None:
+    first = await submit(database, ("r1", A, B), ("r1", B, C), ("", C, A))
+    again = await submit(database, ("r1", B, C), ("r2", A, B), ("r1", A, B))
+    assert [again[0], again[2]] == [first[1], first[0]]
+    assert (again[1].sequence, again[1].challenger_number, again[1].opponent_number) == (4, 3, 3)
+
+
+async def test_work_that_fails_burns_no_number(database: Database) -> None:
+    def fail(connection: sa.Connection) -> None:
+        store.submit(connection, [Submission("", A, B)], PLAYERS, 5, 0, clock.uuid7, lambda: 1)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await database.write(fail)
+    (battle,) = await submit(database, ("", A, B))
+    assert (battle.sequence, battle.challenger_number) == (1, 1)
+
+
+async def test_finishing_stores_the_end_once_and_empties_the_queue(database: Database) -> None:
+    battle, waiting = await submit(database, ("", A, B), ("", A, B))
+    end = settled(battle)
+    await database.write(store.finish, [end], {battle.sequence: b"report"})
+    later = dataclasses.replace(end, gold_stolen=99)
+    await database.write(store.finish, [later], {battle.sequence: b"another"})
+    assert await database.read(store.get, battle.battle_id) == end
+    assert await database.read(store.get_report, battle.sequence) == b"report"
+    assert await database.read(store.count_queued) == 1
+    assert await database.read(store.list_all, State.QUEUED, None, 10) == [waiting]
+
+
+async def test_lists_are_newest_first_and_filtered(database: Database) -> None:
+    battles = await submit(database, ("", A, B), ("", B, C), ("", C, A), ("", A, B))
+    voided = dataclasses.replace(battles[1], state=State.VOIDED, void_reason="why", settle_time=3)
+    await database.write(store.finish, [settled(battles[0]), voided], {})
+    read = database.read
+    assert [b.sequence for b in await read(store.list_all, None, None, 3)] == [4, 3, 2]
+    assert [b.sequence for b in await read(store.list_all, None, 2, 3)] == [1]
+    assert [b.sequence for b in await read(store.list_all, State.QUEUED, None, 9)] == [4, 3]
+    assert await read(store.list_all, State.VOIDED, None, 9) == [voided]
+    assert [b.sequence for b in await read(store.list_of_player, A, None, None, 9)] == [4, 3, 1]
+    assert [b.sequence for b in await read(store.list_of_player, A, None, 3, 1)] == [3]
+    assert [b.sequence for b in await read(store.list_of_player, B, State.VOIDED, None, 9)] == [2]
+
+
+async def test_what_is_due_is_taken_by_one_caller_with_growing_pauses(database: Database) -> None:
+    battles = await submit(database, ("", A, B), ("", B, C), publish_time=100)
+    assert await database.write(store.take_due, 99, 99, 10, 9) == []
+    assert await database.write(store.take_due, 100, 100, 10, 1) == battles[:1]
+    assert await database.write(store.take_due, 100, 100, 10, 9) == battles[1:]
+    assert await database.write(store.take_due, 119, 119, 10, 9) == []
+    assert await database.write(store.take_due, 120, 120, 10, 9) == battles
+    assert await database.write(store.take_due, 159, 159, 10, 9) == []
+    await database.write(store.make_all_due)
+    assert await database.write(store.take_due, 130, 130, 10, 9) == battles
+
+
+async def test_predecessors_are_the_waiting_battles_before_a_number(database: Database) -> None:
+    battles = await submit(database, ("", A, B), ("", C, A), ("", A, C), ("", A, B))
+    await database.write(store.finish, [settled(battles[0])], {})
+    assert await database.read(store.predecessors, [(A, 1, 4)], 9) == battles[1:3]
+    assert await database.read(store.predecessors, [(A, 1, 4)], 1) == battles[1:2]
+    assert await database.read(store.predecessors, [(B, 2, 2)], 9) == []
+
+
+async def test_failures_are_counted_for_each_battle(database: Database) -> None:
+    await submit(database, ("", A, B), ("", B, C))
+    assert await database.write(store.count_failures, [1, 2]) == {1: 1, 2: 1}
+    assert await database.write(store.count_failures, [2]) == {2: 2}
