@@ -4,7 +4,7 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -20,6 +20,8 @@ R = TypeVar("R")
 
 POSTGRESQL_WRITERS = 4
 READERS = 4
+STREAMS = 2
+"""How many snapshots may be read at once; each holds a connection."""
 LOCK_TIMEOUT = 30.0
 """Seconds that a SQLite writer waits for another process's transaction to end."""
 TRIES = 8
@@ -52,10 +54,12 @@ class Database:
         else:
             writers = POSTGRESQL_WRITERS
             self._reading = self._writing = sa.create_engine(
-                parsed, pool_size=READERS + writers, max_overflow=0, pool_pre_ping=True
+                parsed, pool_size=READERS + writers + STREAMS, max_overflow=0, pool_pre_ping=True
             )
         self._readers = ThreadPoolExecutor(READERS, "sql-read")
         self._writers = ThreadPoolExecutor(writers, "sql-write")
+        self._streamer = ThreadPoolExecutor(1, "sql-stream")
+        self._streams = asyncio.Semaphore(STREAMS)
 
     @property
     def engine(self) -> sa.Engine:
@@ -81,13 +85,49 @@ class Database:
         """
         return await self._run(self._writers, self._writing, work, args, kwargs)
 
+    async def stream(
+        self, work: Callable[Concatenate[sa.Connection, P], Iterator[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[R, None]:
+        """Yields what the generator ``work(connection, …)`` yields, all of it read from one snapshot of the database.
+
+        Each step runs in a thread, and not before it is asked for: who reads slowly holds a snapshot, but no memory.
+        Close it when done (``contextlib.aclosing``), for the snapshot is held until then.
+
+        Raises:
+            Unavailable: The database is out of reach.
+        """
+
+        def steps() -> Generator[R, None, None]:
+            with self._reading.connect() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                with connection.begin():
+                    yield from work(connection, *args, **kwargs)
+
+        def step() -> R | None:
+            try:
+                return next(iterator, None)
+            except sa.exc.SQLAlchemyError as error:
+                if unavailable := _unavailable(error):
+                    raise unavailable from error
+                raise
+
+        async with self._streams:
+            iterator = steps()
+            try:
+                while (item := await asyncio.get_running_loop().run_in_executor(self._streamer, step)) is not None:
+                    yield item
+            finally:
+                # In the same, only thread: behind a step that still runs after its reader was cancelled.
+                self._streamer.submit(iterator.close)
+
     async def ping(self) -> None:
         """Raises Unavailable when the database does not answer."""
         await self.read(lambda connection: connection.execute(sa.select(1)))
 
     async def close(self) -> None:
         """Ends what runs and closes every connection."""
-        for pool in (self._readers, self._writers):
+        for pool in (self._readers, self._writers, self._streamer):
             await asyncio.to_thread(pool.shutdown)
         self._reading.dispose()
         self._writing.dispose()
@@ -105,28 +145,40 @@ class Database:
                 try:
                     with engine.begin() as connection:
                         return work(connection, *args, **kwargs)
-                except sa.exc.DBAPIError as error:
+                except sa.exc.SQLAlchemyError as error:
                     if _rolled_back(error) and attempt < TRIES:
-                        log.warning("transaction rolled back, trying again", attempt=attempt, problem=str(error.orig))
+                        log.warning(
+                            "transaction rolled back, trying again",
+                            attempt=attempt,
+                            problem=str(getattr(error, "orig", error)),
+                        )
                         time.sleep(random.uniform(0.5, 1.5) * 0.005 * 2**attempt)  # noqa: S311
-                    elif error.connection_invalidated or isinstance(
-                        error, sa.exc.OperationalError | sa.exc.InterfaceError
-                    ):
-                        raise Unavailable("the database does not answer; try again shortly") from error
+                    elif unavailable := _unavailable(error):
+                        raise unavailable from error
                     else:
                         raise
-                except sa.exc.TimeoutError as error:
-                    raise Unavailable("the database is too busy; try again shortly") from error
             raise AssertionError
 
         return await asyncio.get_running_loop().run_in_executor(pool, transact)
 
 
-def _rolled_back(error: sa.exc.DBAPIError) -> bool:
+def _rolled_back(error: sa.exc.SQLAlchemyError) -> bool:
     """Tells whether the database itself ended the transaction, for sure without committing it."""
-    if isinstance(error.orig, sqlite3.OperationalError):
-        return error.orig.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else None
+    if isinstance(origin, sqlite3.OperationalError):
+        return origin.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return getattr(origin, "sqlstate", None) in ("40001", "40P01")
+
+
+def _unavailable(error: sa.exc.SQLAlchemyError) -> Unavailable | None:
+    """Returns what to raise instead where the database is out of reach, None for any other error."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return Unavailable("the database is too busy; try again shortly")
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or (
+        isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+    ):
+        return Unavailable("the database does not answer; try again shortly")
+    return None
 
 
 def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:

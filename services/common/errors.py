@@ -87,6 +87,7 @@ class NotFound(SkirmishError):
     """
 
     code = grpc.StatusCode.NOT_FOUND
+
     def __init__(self, resource_type: str, *names: str, message: str = "") -> None:
         self.resource_type = resource_type
         self.names = names

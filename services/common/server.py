@@ -104,6 +104,8 @@ class Server:
         try:
             self.port = self.grpc.add_insecure_port(self._address)
         except RuntimeError:
+            for work, _ in self._work:
+                work.close()  # it was never begun, and Python would complain of that below our own sentence
             sys.exit(f"Can't listen on {self._address}: it is in use, or not an address of this machine.")
         await self.grpc.start()
         for work, stop in [*self._work, (self._keep_ready(), None)]:

@@ -2,6 +2,7 @@
 
 import re
 
+from services.common import pages
 from services.common.errors import InvalidArgument, Violation
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -67,3 +68,11 @@ class Violations:
         """Wants a page size and returns the one to use: the default for 0, the limit for anything above it."""
         self.check(value >= 0, field, f"must not be negative; leave it out for {default}")
         return min(value, limit) if value > 0 else default
+
+    def page_token(self, scope: tuple[object, ...], token: str) -> pages.Cursor | None:
+        """Wants a token of this list and filter, or none. Returns its cursor; see ``pages.decode_token``."""
+        try:
+            return pages.decode_token(scope, token)
+        except InvalidArgument as error:
+            self.found += error.violations
+            return None
