@@ -1,0 +1,204 @@
+"""Settlements in SQL: the accounts under lock, the ledger, and the settle sequence.
+
+Every function takes a connection and runs inside its caller's transaction.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from services.common import bulk
+from services.player.players import Kind
+from services.player.schema import LEDGER, PLAYER, SETTLE_HEAD, SETTLEMENT
+from services.player.settlement import (
+    Account,
+    Applied,
+    Change,
+    Entry,
+    FoughtBattle,
+    Result,
+    Round,
+    Settlement,
+    Turn,
+    decide,
+    recall,
+)
+
+DAY = 86_400_000_000
+"""Microseconds."""
+
+_CLOCKS = {
+    "postgresql": "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+    # Milliseconds are all that SQLite knows.
+    "sqlite": "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000",
+}
+
+_ACCOUNTS = sa.select(
+    PLAYER.c.player_id,
+    PLAYER.c.applied_number,
+    PLAYER.c.gold,
+    PLAYER.c.silver,
+    PLAYER.c.resources_stolen,
+    PLAYER.c.delete_time.is_not(None),
+)
+_SETTLEMENTS = sa.select(
+    SETTLEMENT.c.settle_sequence,
+    SETTLEMENT.c.battle_id,
+    SETTLEMENT.c.effect,
+    SETTLEMENT.c.player_id,
+    SETTLEMENT.c.gold,
+    SETTLEMENT.c.silver,
+    SETTLEMENT.c.void_reason,
+    SETTLEMENT.c.settle_time,
+)
+
+
+class DayScore(NamedTuple):
+    """What a player won on a day (days since 1970-01-01 UTC), and the place of the day's last win."""
+
+    player_id: str
+    day: int
+    amount: int
+    reached_sequence: int
+
+
+class SnapshotPart(NamedTuple):
+    """A part of the sums of all scores up to one place of the settle sequence."""
+
+    last_sequence: int
+    deleted_player_ids: Sequence[str] = ()
+    scores: Sequence[DayScore] = ()
+
+
+def now(connection: sa.Connection) -> int:
+    """Returns the time by the database's clock, the one clock that all replicas share."""
+    time: int = connection.exec_driver_sql(_CLOCKS[connection.dialect.name]).scalar_one()
+    return time
+
+
+def settle(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> list[Result]:
+    """Lets battles take effect whose turn has come. Returns what became of each, in the order given."""
+    accounts = _lock(connection, {player_id for b in battles for player_id in (b.challenger_id, b.opponent_id)})
+    decided = decide(accounts, battles)
+    settlements = _write(connection, accounts, decided) if decided.changes else {}
+    used = [battle for battle, decision in zip(battles, decided.decisions, strict=True) if decision is Turn.USED]
+    recalled = _recall(connection, used) if used else iter(())
+    results: list[Result] = []
+    for decision in decided.decisions:
+        if isinstance(decision, Change):
+            results.append(Applied(settlements[decision.battle_id]))
+        elif isinstance(decision, Turn):
+            results.append(next(recalled))
+        else:
+            results.append(decision)
+    return results
+
+
+def append(connection: sa.Connection, changes: Sequence[Change], time: int) -> list[Settlement]:
+    """Puts changes at the end of the settle sequence.
+
+    Call it last: from here to the commit, no other replica can settle anything.
+
+    Args:
+        time: The database's time, read in this transaction.
+    """
+    head = SETTLE_HEAD.c
+    end = connection.execute(
+        sa.update(SETTLE_HEAD)
+        .values(
+            last_sequence=head.last_sequence + len(changes),
+            # The time was read before the lock was had, and clocks are set back.
+            last_time=sa.case((head.last_time > time, head.last_time), else_=time),
+        )
+        .returning(head.last_sequence, head.last_time)
+    ).one()
+    first = end.last_sequence - len(changes) + 1
+    settlements = [Settlement(first + index, change, end.last_time) for index, change in enumerate(changes)]
+    bulk.insert(
+        connection,
+        SETTLEMENT,
+        [column.name for column in _SETTLEMENTS.selected_columns],
+        [(sequence, *change, settle_time) for sequence, change, settle_time in settlements],
+    )
+    return settlements
+
+
+def list_changes(connection: sa.Connection, after: int, limit: int) -> tuple[list[Settlement], int]:
+    """Returns what stands in the settle sequence after a place, and the sequence's last place."""
+    last = connection.execute(sa.select(SETTLE_HEAD.c.last_sequence)).scalar_one()
+    # Up to the end just read, since more may have been settled meanwhile.
+    place = SETTLEMENT.c.settle_sequence
+    found = _SETTLEMENTS.where(place > after, place <= last).order_by(place).limit(limit)
+    return [_to_settlement(row) for row in connection.execute(found)], last
+
+
+def snapshot(connection: sa.Connection, part_size: int) -> Iterator[SnapshotPart]:
+    """Yields the sums of all scores, and before them the deleted players; at least one part.
+
+    The caller sees to it that the whole transaction reads one state of the database.
+    """
+    last = connection.execute(sa.select(SETTLE_HEAD.c.last_sequence)).scalar_one()
+    yield SnapshotPart(last)
+    in_parts = connection.execution_options(yield_per=part_size)
+    deleted = sa.select(PLAYER.c.player_id).where(PLAYER.c.delete_time.is_not(None)).order_by(PLAYER.c.player_id)
+    for ids in in_parts.execute(deleted).scalars().partitions():
+        yield SnapshotPart(last, deleted_player_ids=ids)
+    amount = SETTLEMENT.c.gold + SETTLEMENT.c.silver
+    day: sa.ColumnClause[int] = sa.literal_column(f"settlement.settle_time / {DAY}")
+    scores = (
+        sa.select(SETTLEMENT.c.player_id, day, sa.func.sum(amount), sa.func.max(SETTLEMENT.c.settle_sequence))
+        .join(PLAYER, PLAYER.c.player_id == SETTLEMENT.c.player_id)
+        .where(PLAYER.c.delete_time.is_(None), amount > 0)
+        .group_by(SETTLEMENT.c.player_id, day)
+        .order_by(SETTLEMENT.c.player_id, day)
+    )
+    for rows in in_parts.execute(scores).partitions():
+        yield SnapshotPart(last, scores=[DayScore(*row) for row in rows])
+
+
+def _lock(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, Account]:
+    # In one order, so that two replicas wait for each other in turn instead of for ever.
+    found = (
+        _ACCOUNTS.where(bulk.among(connection, PLAYER.c.player_id, player_ids))
+        .order_by(PLAYER.c.player_id)
+        .with_for_update()
+    )
+    return {row[0]: Account(*row) for row in connection.execute(found)}
+
+
+def _write(connection: sa.Connection, accounts: dict[str, Account], decided: Round) -> dict[str | None, Settlement]:
+    time = now(connection)
+    changed = (accounts[player_id] for player_id in {entry.player_id for entry in decided.entries})
+    bulk.update(
+        connection,
+        PLAYER,
+        "player_id",
+        ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time"],
+        [(a.applied_number, 0, a.gold, a.silver, a.resources_stolen, time, a.player_id) for a in changed],
+    )
+    bulk.insert(
+        connection,
+        LEDGER,
+        [*Entry._fields, "adjustment_number", "kind", "create_time"],
+        [(*entry, 0, Kind.BATTLE, time) for entry in decided.entries],
+    )
+    return {s.change.battle_id: s for s in append(connection, decided.changes, time)}
+
+
+def _recall(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> Iterator[Result]:
+    numbers = {(b.challenger_id, b.challenger_number) for b in battles}
+    numbers |= {(b.opponent_id, b.opponent_number) for b in battles}
+    places = [LEDGER.c.player_id, LEDGER.c.battle_number]
+    entries = sa.select(*places, LEDGER.c.battle_id).where(
+        bulk.matching(connection, places, list(numbers)), LEDGER.c.adjustment_number == 0
+    )
+    ledger = {(row.player_id, row.battle_number): row.battle_id for row in connection.execute(entries)}
+    found = _SETTLEMENTS.where(bulk.among(connection, SETTLEMENT.c.battle_id, {b.battle_id for b in battles}))
+    settlements = {row.battle_id: _to_settlement(row) for row in connection.execute(found)}
+    return (recall(battle, ledger, settlements) for battle in battles)
+
+
+def _to_settlement(row: sa.Row[*tuple[Any, ...]]) -> Settlement:
+    sequence, *change, time = row
+    return Settlement(sequence, Change(*change), time)

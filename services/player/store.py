@@ -1,0 +1,218 @@
+"""Players in SQL, with the ledger of what they own and the request ids that were used.
+
+Every function takes a connection and runs inside its caller's transaction.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from services.common import bulk
+from services.common.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Violation
+from services.player.players import MOST_RESOURCES, Kind, LedgerEntry, NewPlayer, Player
+from services.player.schema import LEDGER, PLAYER, REQUEST
+from services.player.settlement import Change, Effect
+from services.player.settlement_store import append, now
+
+_PLAYERS = [PLAYER.c[name] for name in Player._fields]
+_ENTRIES = [LEDGER.c[name] for name in LedgerEntry._fields]
+_EXISTS = PLAYER.c.delete_time.is_(None)
+_LAST_CHARACTER = "\U0010ffff"
+"""Sorts behind every character that a name can have."""
+
+
+class Request(NamedTuple):
+    """What makes a call safe to repeat: the method, the caller's id for it, and a hash of all that was asked for."""
+
+    method: str
+    request_id: str
+    fingerprint: bytes
+
+
+def create(connection: sa.Connection, player_id: str, new: NewPlayer, request: Request) -> Player:
+    """Creates a player, or returns the one that an earlier call with this request id created.
+
+    Raises:
+        AlreadyExists: The name is taken.
+        InvalidArgument: The request id was used for something else.
+        NotFound: The player created earlier was deleted.
+    """
+    time = now(connection)
+    if earlier := _claim(connection, request, player_id, time):
+        return get(connection, earlier)
+    insert = (
+        sa.insert(PLAYER)
+        .values(
+            **new._asdict(),
+            player_id=player_id,
+            resources_stolen=0,
+            applied_number=0,
+            adjustment_number=0,
+            create_time=time,
+            update_time=time,
+        )
+        .returning(*_PLAYERS)
+    )
+    try:
+        row = connection.execute(insert).one()
+    except sa.exc.IntegrityError:  # the name is all that can be in the way, and what stands here is rolled back
+        raise AlreadyExists(f"the name {new.name} is taken", "NAME_TAKEN", name=new.name) from None
+    opening = LedgerEntry(0, 0, Kind.OPENING, None, None, new.gold, new.silver, new.gold, new.silver, time)
+    _enter(connection, player_id, opening)
+    return Player(*row)
+
+
+def get(connection: sa.Connection, player_id: str) -> Player:
+    """Returns a player.
+
+    Raises:
+        NotFound: There is no such player, or no longer.
+    """
+    row = connection.execute(sa.select(*_PLAYERS).where(PLAYER.c.player_id == player_id, _EXISTS)).one_or_none()
+    if row is None:
+        raise NotFound("player", player_id)
+    return Player(*row)
+
+
+def find(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, Player]:
+    """Returns those of the players that exist."""
+    found = sa.select(*_PLAYERS).where(bulk.among(connection, PLAYER.c.player_id, player_ids), _EXISTS)
+    return {row[0]: Player(*row) for row in connection.execute(found)}
+
+
+def list_by_name(connection: sa.Connection, prefix: str, after: str, limit: int) -> list[Player]:
+    """Returns players in the order of their names.
+
+    Args:
+        prefix: What the names begin with; empty for all.
+        after: The name that comes before the first; empty to begin at the beginning.
+        limit: How many at most.
+    """
+    name = PLAYER.c.name
+    # A range instead of LIKE: it is exact about case and wildcards, and runs along the index of the names.
+    of_prefix = sa.and_(name >= prefix, name < prefix + _LAST_CHARACTER)
+    found = sa.select(*_PLAYERS).where(of_prefix, name > after, _EXISTS).order_by(name).limit(limit)
+    return [Player(*row) for row in connection.execute(found)]
+
+
+def update(connection: sa.Connection, player_id: str, values: Mapping[str, int | str]) -> Player:
+    """Sets fields of a player.
+
+    Raises:
+        NotFound: There is no such player, or no longer.
+    """
+    if not values:
+        return get(connection, player_id)
+    changed = (
+        sa.update(PLAYER)
+        .where(PLAYER.c.player_id == player_id, _EXISTS)
+        .values(**values, update_time=now(connection))
+        .returning(*_PLAYERS)
+    )
+    row = connection.execute(changed).one_or_none()
+    if row is None:
+        raise NotFound("player", player_id)
+    return Player(*row)
+
+
+def delete(connection: sa.Connection, player_id: str) -> None:
+    """Deletes a player, and puts that into the settle sequence for the boards to learn.
+
+    Raises:
+        NotFound: There is no such player, or no longer.
+    """
+    time = now(connection)
+    gone = (
+        sa.update(PLAYER)
+        .where(PLAYER.c.player_id == player_id, _EXISTS)
+        .values(delete_time=time, update_time=time)
+        .returning(PLAYER.c.player_id)
+    )
+    if connection.execute(gone).one_or_none() is None:
+        raise NotFound("player", player_id)
+    append(connection, [Change(None, Effect.PLAYER_DELETED, player_id, 0, 0, "")], time)
+
+
+def grant(connection: sa.Connection, player_id: str, gold: int, silver: int, reason: str, request: Request) -> Player:
+    """Adds to a player's balances, unless an earlier call with this request id has. Returns the player as it is then.
+
+    Raises:
+        FailedPrecondition: A balance would leave its range.
+        InvalidArgument: The request id was used for something else.
+        NotFound: There is no such player, or no longer.
+    """
+    locked = connection.execute(
+        sa.select(PLAYER).where(PLAYER.c.player_id == player_id, _EXISTS).with_for_update()
+    ).one_or_none()
+    if locked is None:
+        raise NotFound("player", player_id)
+    time = now(connection)
+    if earlier := _claim(connection, request, player_id, time):
+        return get(connection, earlier)
+    balances = {"gold": locked.gold + gold, "silver": locked.silver + silver}
+    for name, balance in balances.items():
+        if not 0 <= balance <= MOST_RESOURCES:
+            raise FailedPrecondition(
+                f"the player would own {balance:,} {name}, and can own 0 to {MOST_RESOURCES:,}",
+                "BALANCE_OUT_OF_RANGE",
+                resource=name,
+            )
+    number = locked.adjustment_number + 1
+    granted = (
+        sa.update(PLAYER)
+        .where(PLAYER.c.player_id == player_id)
+        .values(**balances, adjustment_number=number, update_time=time)
+        .returning(*_PLAYERS)
+    )
+    row = connection.execute(granted).one()
+    entry = LedgerEntry(
+        locked.applied_number, number, Kind.GRANT, None, reason, gold, silver, row.gold, row.silver, time
+    )
+    _enter(connection, player_id, entry)
+    return Player(*row)
+
+
+def list_entries(
+    connection: sa.Connection, player_id: str, before: tuple[int, int] | None, limit: int
+) -> list[LedgerEntry]:
+    """Returns ledger entries of a player, newest first.
+
+    Args:
+        before: The battle number and adjustment number of the entry that comes before the first; None to begin at the
+            newest.
+        limit: How many at most.
+
+    Raises:
+        NotFound: There is no such player, or no longer.
+    """
+    get(connection, player_id)
+    place = [LEDGER.c.battle_number, LEDGER.c.adjustment_number]
+    found = sa.select(*_ENTRIES).where(LEDGER.c.player_id == player_id)
+    if before:
+        found = found.where(sa.tuple_(*place) < sa.tuple_(*before, types=[column.type for column in place]))
+    found = found.order_by(*(column.desc() for column in place)).limit(limit)
+    return [LedgerEntry(*row) for row in connection.execute(found)]
+
+
+def _claim(connection: sa.Connection, request: Request, player_id: str, time: int) -> str | None:
+    """Takes a request id. Returns the player of the call that took it before, None when this is the first.
+
+    Waits for a call that is about to take the same id.
+    """
+    if not request.request_id:
+        return None
+    row = (*request, player_id, time)
+    if bulk.insert(connection, REQUEST, [column.name for column in REQUEST.columns], [row], "DO NOTHING"):
+        return None
+    same_id = REQUEST.c.method == request.method, REQUEST.c.request_id == request.request_id
+    earlier = connection.execute(sa.select(REQUEST.c.fingerprint, REQUEST.c.player_id).where(*same_id)).one()
+    if earlier.fingerprint != request.fingerprint:
+        wrong = Violation("request_id", "was used before, with other values; take a new one")
+        raise InvalidArgument([wrong], "REQUEST_ID_REUSED")
+    player: str = earlier.player_id
+    return player
+
+
+def _enter(connection: sa.Connection, player_id: str, entry: LedgerEntry) -> None:
+    connection.execute(sa.insert(LEDGER).values(player_id=player_id, **entry._asdict()))
