@@ -22,8 +22,9 @@ FIELD = b"b"
 
 ENDED_KEPT = 10_000
 """About how many announcements are kept for a listener that was away."""
-BLOCK = 2000
-"""Milliseconds that a read waits for something new. A client that reads needs a longer socket timeout."""
+BLOCK = 500
+"""Milliseconds that a read waits for something new, and so how long a worker that is told to stop may take to notice.
+A client that reads needs a longer socket timeout."""
 
 
 class GroupLost(Exception):
