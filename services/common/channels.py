@@ -31,6 +31,7 @@ def open_channel(address: str, max_message_bytes: int = 16 << 20) -> grpc.aio.Ch
         f"dns:///{address}",
         options=[
             ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+            ("grpc.enable_http_proxy", 0),  # services are neighbours; an http_proxy in the environment is for the world
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_reconnect_backoff_ms", 1000),
