@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from services.battle.backlog import Backlog
 from services.battle.events import Hub
 from services.battle.neighbours import Boards, Players
 from services.battle.queue import BLOCK, Queue
@@ -27,18 +28,19 @@ async def build(settings: BattleSettings) -> AsyncIterator[Server]:
     """Wires the service that takes battles and tells of them."""
     async with AsyncExitStack() as stack:
         database, waiting, players = await _open(settings, stack)
-        submitter = Submitter(database, players, waiting, settings.max_queued, settings.publish_pause)
+        backlog = Backlog(database, settings.max_queued, settings.max_queued_per_challenger)
+        submitter = Submitter(database, players, waiting, backlog, settings.publish_pause)
         hub = Hub(waiting, settings.max_watchers)
         made = Server(settings, settings.address)
         made.add(
             battle_pb2.DESCRIPTOR.services_by_name["BattleService"],
             battle_pb2_grpc.add_BattleServiceServicer_to_server,
-            BattleServicer(database, submitter, hub),
+            BattleServicer(database, waiting, submitter, backlog, hub),
         )
         # Not on Redis: battles are taken without it, and published when it is back.
         made.depends_on("database", database.ping)
         made.run_beside(submitter.run())
-        made.run_beside(submitter.keep_count())
+        made.run_beside(backlog.run())
         made.run_beside(hub.run())
         made.before_stop(hub.close)
         yield made

@@ -6,7 +6,7 @@ Redis is fast and may lose everything: what waits is known to SQL, and published
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -37,6 +37,14 @@ class Entry:
 
     entry_id: bytes
     battle: Battle | None
+
+
+class Consumer(NamedTuple):
+    """A worker as Redis knows it: what it has in hand, and the milliseconds since it was last heard of."""
+
+    name: str
+    pending: int
+    idle: int
 
 
 class Queue:
@@ -121,6 +129,15 @@ class Queue:
             raise GroupLost
         first: Any = await self._redis.xrange(WAITING, min=b"(" + delivered, count=1)
         return int(first[0][0].split(b"-")[0]) * 1000 if first else now
+
+    async def look(self) -> tuple[int, list[Consumer]]:
+        """Returns the length of the stream, and the workers."""
+        try:
+            consumers: Any = await self._redis.xinfo_consumers(WAITING, GROUP)
+        except ResponseError:  # no stream, or no group: no worker has ever come by
+            consumers = []
+        found = [Consumer(c["name"].decode(), c["pending"], c["idle"]) for c in consumers]
+        return await self._redis.xlen(WAITING), found
 
     async def leave(self, consumer: str) -> None:
         """Removes a consumer that has nothing in hand; one that has stays, since removing it would drop that."""

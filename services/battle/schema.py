@@ -68,11 +68,12 @@ QUEUE = sa.Table(
     "battle_queue",
     METADATA,
     sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("challenger_id", UUID, nullable=False),
     sa.Column("next_publish_time", sa.BigInteger, nullable=False),
     sa.Column("published", sa.Integer, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
 )
-"""The battles that wait: when to publish each again, how often that was done, and how often fighting it failed."""
+"""The battles that wait: when to publish each again, how often it was published, how often fighting it failed."""
 
 REPORT = sa.Table(
     "battle_report",

@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from services.battle import reports, rules, store
+from services.battle.backlog import Backlog
 from services.battle.battles import Battle, State, Submission
 from services.battle.events import EVERYTHING, LOOK_INTERVAL, Hub
 from services.battle.messages import to_message
+from services.battle.queue import Queue
 from services.battle.submission import Submitter
-from services.common import pages
+from services.common import clock, pages
 from services.common.database import Database
-from services.common.errors import FailedPrecondition, InvalidArgument, NotFound, SkirmishError, to_status
+from services.common.errors import FailedPrecondition, InvalidArgument, NotFound, SkirmishError, Unavailable, to_status
 from services.common.validation import Violations
 from skirmish.battle.v1 import battle_pb2, battle_pb2_grpc
 
@@ -21,9 +25,11 @@ MOST_SUBMISSIONS = 500
 class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
     """The public service of battles."""
 
-    def __init__(self, database: Database, submitter: Submitter, hub: Hub) -> None:
+    def __init__(self, database: Database, queue: Queue, submitter: Submitter, backlog: Backlog, hub: Hub) -> None:
         self._database = database
+        self._queue = queue
         self._submitter = submitter
+        self._backlog = backlog
         self._hub = hub
 
     async def SubmitBattle(self, request: battle_pb2.SubmitBattleRequest, context: Any) -> battle_pb2.Battle:
@@ -115,6 +121,26 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
             await context.send_initial_metadata(())  # tells the caller that nothing is missed from now on
             while (battle := await watcher.next()) is not None:
                 yield battle
+
+    async def GetQueueStatus(self, request: battle_pb2.GetQueueStatusRequest, context: Any) -> battle_pb2.QueueStatus:
+        counts = await self._database.read(store.look_at_queue)
+        try:
+            length, consumers = await self._queue.look()
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis does not answer; battles are taken all the same, and wait") from error
+        status = battle_pb2.QueueStatus(
+            queued=counts.queued,
+            blocked=counts.blocked,
+            failing=counts.failing,
+            voided=counts.voided,
+            accepting=self._backlog.accepting,
+            stream_length=length,
+        )
+        if counts.oldest_submit_time is not None:
+            status.oldest_age.FromMicroseconds(max(0, clock.now() - counts.oldest_submit_time))
+        for consumer in consumers:
+            status.consumers.add(name=consumer.name, pending=consumer.pending).idle_time.FromMilliseconds(consumer.idle)
+        return status
 
     async def VerifyBattle(
         self, request: battle_pb2.VerifyBattleRequest, context: Any

@@ -22,6 +22,9 @@ class BattleSettings(ServerSettings):
     max_queued: int = Field(
         200_000, ge=1, description="How many battles may wait; beyond it submissions are refused for a while."
     )
+    max_queued_per_challenger: int = Field(
+        20_000, ge=1, description="How many battles of one challenger may wait; beyond it this challenger is refused."
+    )
     max_watchers: int = Field(1000, ge=1, description="How many watch streams one replica keeps open.")
     batch_size: int = Field(256, ge=1, le=1000, description="How many battles a worker takes from the queue at once.")
     batches_at_once: int = Field(4, ge=1, description="How many such batches a worker has in hand.")

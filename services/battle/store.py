@@ -5,7 +5,7 @@ Every function takes a connection and runs inside its caller's transaction.
 
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,6 +19,16 @@ from services.common.errors import SkirmishError
 _INSERTED = [column.name for column in BATTLE.columns if not column.nullable] + ["request_id"]
 _ENDING = ["state", "outcome", "gold_stolen", "silver_stolen", "void_reason", "settle_time"]
 _BY_SEQUENCE = operator.attrgetter("sequence")
+
+
+class QueueCounts(NamedTuple):
+    """How many battles wait, were published again, failed to be fought, were ever voided, and the oldest's time."""
+
+    queued: int
+    blocked: int
+    failing: int
+    voided: int
+    oldest_submit_time: int | None
 
 
 def submit(
@@ -51,8 +61,8 @@ def submit(
         bulk.insert(
             connection,
             QUEUE,
-            ["sequence", "next_publish_time", "published", "failures"],
-            [(battle.sequence, publish_time, 1, 0) for battle in new],
+            ["sequence", "challenger_id", "next_publish_time", "published", "failures"],
+            [(battle.sequence, battle.challenger.player_id, publish_time, 1, 0) for battle in new],
         )
         moved = {player_id for b in new for player_id in (b.challenger.player_id, b.opponent.player_id)}
         bulk.insert(
@@ -188,9 +198,31 @@ def count_failures(connection: sa.Connection, sequences: Collection[int]) -> dic
     return {row.sequence: row.failures for row in connection.execute(sa.select(QUEUE).where(these))}
 
 
-def count_queued(connection: sa.Connection) -> int:
-    """Returns how many battles wait."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(QUEUE)).scalar_one())
+def count_queued(connection: sa.Connection, many: int) -> tuple[int, dict[str, int]]:
+    """Returns how many battles wait, and how many of each challenger that has at least ``many`` of them."""
+    count = sa.func.count()
+    queued = int(connection.execute(sa.select(count).select_from(QUEUE)).scalar_one())
+    if queued < many:
+        return queued, {}
+    query = sa.select(QUEUE.c.challenger_id, count).group_by(QUEUE.c.challenger_id).having(count >= many)
+    return queued, {row[0]: row[1] for row in connection.execute(query)}
+
+
+def look_at_queue(connection: sa.Connection) -> QueueCounts:
+    """Returns what the database knows of the queue."""
+
+    def count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+        return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+    counts = sa.select(
+        sa.func.count(), count(QUEUE.c.published > 1), count(QUEUE.c.failures > 0), sa.func.min(QUEUE.c.sequence)
+    )
+    queued, blocked, failing, oldest = connection.execute(counts).one()
+    voided = sa.select(sa.func.count()).select_from(BATTLE).where(BATTLE.c.void_reason.is_not(None))
+    since = sa.select(BATTLE.c.submit_time).where(BATTLE.c.sequence == oldest)
+    return QueueCounts(
+        queued, blocked, failing, connection.execute(voided).scalar_one(), connection.execute(since).scalar()
+    )
 
 
 def _find_requests(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, Battle]:

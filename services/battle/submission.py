@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from redis.exceptions import RedisError
 
 from services.battle import store
+from services.battle.backlog import Backlog
 from services.battle.battles import Battle, Submission
 from services.battle.neighbours import Players
 from services.battle.queue import Queue
@@ -18,8 +19,8 @@ from services.common.errors import ResourceExhausted, SkirmishError
 
 MERGED_AT_MOST = 2000
 """Submissions in one transaction: many, to share the wait for the disk, but few enough that it stays short."""
-COUNT_INTERVAL = 0.5
-RETRY_DELAY = 1.0
+IN_LINE_AT_MOST = 20_000
+"""Submissions that wait for a transaction; beyond it the service is far behind, and memory is not for queueing."""
 
 log = logs.get(__name__)
 
@@ -39,7 +40,7 @@ class Submitter:
     and a lone call waits for nobody.
 
     Args:
-        max_queued: How many battles may wait to be fought before submissions are refused.
+        backlog: Says when too many battles wait.
         publish_pause: Seconds after which a battle that still waits is published again.
     """
 
@@ -48,7 +49,7 @@ class Submitter:
         database: Database,
         players: Players,
         queue: Queue,
-        max_queued: int,
+        backlog: Backlog,
         publish_pause: float,
         now: Callable[[], int] = clock.now,
         new_id: Callable[[], str] = clock.uuid7,
@@ -57,29 +58,39 @@ class Submitter:
         self._database = database
         self._players = players
         self._queue = queue
-        self._max_queued = max_queued
+        self._backlog = backlog
         self._publish_pause = int(publish_pause * 1_000_000)
         self._now, self._new_id, self._new_seed = now, new_id, new_seed
         self._calls: deque[_Call] = deque()
         self._arrived = asyncio.Event()
-        self._queued = 0
+        self._in_line = 0
         self._publishing: set[asyncio.Task[None]] = set()
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Result]:
         """Returns a result for each submission, in order, once all that were taken are durable.
 
+        A challenger with too many waiting battles is refused in its own results.
+
         Raises:
             ResourceExhausted: Too many battles wait. None was taken.
             Unavailable: The database or the player service is out of reach. Submit again with the same request ids.
         """
-        if self._queued >= self._max_queued:
-            raise ResourceExhausted(
-                f"{self._queued:,} battles wait, {self._max_queued:,} may; try again shortly",
-                "TOO_MANY_QUEUED_BATTLES",
-                RETRY_DELAY,
-            )
+        if refusal := self._backlog.refusal() or self._full_line():
+            raise refusal
+        refused = {s.challenger_id: self._backlog.refusal_of(s.challenger_id) for s in submissions}
+        taken = [submission for submission in submissions if not refused[submission.challenger_id]]
+        results = iter(await self._wait_in_line(taken) if taken else ())
+        return [refused[submission.challenger_id] or next(results) for submission in submissions]
+
+    def _full_line(self) -> ResourceExhausted | None:
+        if self._in_line < IN_LINE_AT_MOST:
+            return None
+        return ResourceExhausted("too many submissions at once; try again shortly", "TOO_MANY_SUBMISSIONS", 0.2)
+
+    async def _wait_in_line(self, submissions: Sequence[Submission]) -> list[Result]:
         call = _Call(submissions)
         self._calls.append(call)
+        self._in_line += len(submissions)
         self._arrived.set()
         return await call.results
 
@@ -94,20 +105,12 @@ class Submitter:
         finally:
             await asyncio.gather(*self._publishing, return_exceptions=True)
 
-    async def keep_count(self) -> None:
-        """Counts the waiting battles, every now and then, until cancelled."""
-        while True:
-            try:
-                self._queued = await self._database.read(store.count_queued)
-            except SkirmishError as error:
-                log.warning("can't count the queue", problem=error.message)
-            await asyncio.sleep(COUNT_INTERVAL)
-
     def _next_calls(self) -> list[_Call]:
         calls: list[_Call] = []
         room = MERGED_AT_MOST
         while self._calls and (not calls or len(self._calls[0].submissions) <= room):
             call = self._calls.popleft()
+            self._in_line -= len(call.submissions)
             if not call.results.done():  # else its caller left before anything was done for it
                 calls.append(call)
                 room -= len(call.submissions)
@@ -129,7 +132,7 @@ class Submitter:
                 call.results.set_result(results[start:end])
             start = end
         if new:
-            self._queued += len(new)
+            self._backlog.add(new)
             task = asyncio.create_task(self._publish(new))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)

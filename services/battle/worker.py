@@ -27,6 +27,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 MOST_FAILURES = 5
 """How often fighting a battle may fail before it is voided. Only exceptions of the fight itself count."""
 HELPED_AT_ONCE = 256
+FIGHTS_IN_A_ROW = 32
 
 log = logs.get(__name__)
 
@@ -182,7 +183,9 @@ class Worker:
         """Fights battles. One whose fight fails is left out, to come again, until it has failed too often."""
         fought: list[tuple[Battle, rules.Fight | str]] = []
         failed: dict[int, tuple[Battle, Exception]] = {}
-        for battle in battles:
+        for index, battle in enumerate(battles):
+            if index % FIGHTS_IN_A_ROW == 0:
+                await asyncio.sleep(0)  # long fights must not keep other batches waiting
             try:
                 fight = rules.fight(battle.seed, battle.challenger, battle.opponent, battle.rules_version)
                 fought.append((battle, fight))

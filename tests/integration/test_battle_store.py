@@ -97,7 +97,8 @@ async def test_finishing_stores_the_end_once_and_empties_the_queue(database: Dat
     await database.write(store.finish, [later], {battle.sequence: b"another"})
     assert await database.read(store.get, battle.battle_id) == end
     assert await database.read(store.get_report, battle.sequence) == b"report"
-    assert await database.read(store.count_queued) == 1
+    assert await database.read(store.count_queued, 1) == (1, {A: 1})
+    assert await database.read(store.look_at_queue) == (1, 0, 0, 0, 5)
     assert await database.read(store.list_all, State.QUEUED, None, 10) == [waiting]
 
 

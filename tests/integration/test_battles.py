@@ -361,6 +361,43 @@ async def test_too_many_waiting_battles_are_refused_with_a_delay(trio: Trio) -> 
     assert delay.retry_delay.ToMilliseconds() > 0
 
 
+async def test_a_challenger_with_too_many_waiting_battles_is_refused_alone(trio: Trio) -> None:
+    await trio.stop_workers()
+    one, two, three = await new_players(trio, 3)
+    battles = await trio.another_battle_server(trio.battle_settings.model_copy(update={"max_queued_per_challenger": 5}))
+    await battles.SubmitBattles(battle_pb2.SubmitBattlesRequest(requests=[wish(one, two)] * 5))
+    answer = await battles.SubmitBattles(
+        battle_pb2.SubmitBattlesRequest(requests=[wish(one, two), wish(two, one), wish(one, three)])
+    )
+    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    assert [result.error.code for result in answer.results] == [exhausted, 0, exhausted]
+    await trio.start_worker()
+    async with asyncio.timeout(20):
+        while True:  # by itself, once the queue is shorter
+            again = await battles.SubmitBattles(battle_pb2.SubmitBattlesRequest(requests=[wish(one, two)]))
+            if again.results[0].HasField("battle"):
+                break
+            await asyncio.sleep(0.05)
+    taken = [result.battle for result in (*answer.results, *again.results) if result.HasField("battle")]
+    await all_is_right(trio, *taken)
+
+
+async def test_the_queue_tells_how_it_is(trio: Trio) -> None:
+    one, two = await new_players(trio, 2)
+    status = await trio.skirmish.battles.GetQueueStatus(battle_pb2.GetQueueStatusRequest())
+    assert (status.queued, status.stream_length, status.accepting) == (0, 0, True)
+    assert not status.HasField("oldest_age")
+    assert len(status.consumers) == 1
+    await trio.stop_workers()
+    await submit(trio, *[wish(one, two)] * 3)
+    async with asyncio.timeout(10):
+        while status.stream_length < 3:
+            status = await trio.skirmish.battles.GetQueueStatus(battle_pb2.GetQueueStatusRequest())
+    assert (status.queued, status.blocked, status.failing, status.voided) == (3, 0, 0, 0)
+    assert status.oldest_age.ToMilliseconds() >= 0
+    assert not status.consumers
+
+
 async def test_watchers_of_one_replica_hear_of_battles_submitted_to_another(trio: Trio) -> None:
     one, two = await new_players(trio, 2)
     other = await trio.another_battle_server(trio.battle_settings)

@@ -64,6 +64,7 @@ def upgrade() -> None:
     op.create_table(
         "battle_queue",
         sa.Column("sequence", SEQUENCE, primary_key=True, autoincrement=False),
+        sa.Column("challenger_id", UUID, nullable=False),
         sa.Column("next_publish_time", sa.BigInteger, nullable=False),
         sa.Column("published", sa.Integer, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
