@@ -6,15 +6,16 @@ export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint format protos lock clean
+.NOTPARALLEL:
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.local skirmish/.built  ## Set up and run everything on this machine; Ctrl-C stops it.
-	@exec $(BIN)/python -m local run
+	@exec $(BIN)/python -m local run $(ARGS)
 
 demo: .venv/.local skirmish/.built  ## Against a running set: named players, 5,000 battles, the leaderboard.
-	@exec $(BIN)/python -m local demo
+	@exec $(BIN)/python -m local demo $(ARGS)
 
 test: .venv/.dev skirmish/.built  ## Run the tests (ARGS="-k name" narrows them down).
 	$(BIN)/python -m pytest $(ARGS)
@@ -45,15 +46,18 @@ clean:  ## Remove the environment, the stubs and all data of `make run`.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made without a pip of its own, so that a Python without ensurepip is enough.
-.venv/bin/python:
-	$(PYTHON) -m venv --without-pip .venv
-
-.venv/.%: requirements/%.lock | .venv/bin/python
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-input --require-hashes -r $<
-	@touch $@
+# What an interrupted installation leaves behind may look complete without being it, so that one begins anew.
+.venv/.%: requirements/%.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Skirmish needs Python 3.11 or newer: make PYTHON=/path/to/it")'
+	@[ ! -e .venv/.unfinished ] || rm -rf .venv
+	@[ -e $(BIN)/python ] || $(PYTHON) -m venv --without-pip .venv
+	@echo "installing $< into .venv; the first time takes about a minute"
+	@touch .venv/.unfinished
+	@$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-input --require-hashes -r $<
+	@[ $* != dev ] || touch .venv/.local  # which is a part of it
+	@mv .venv/.unfinished $@
 
 # The grpcio in the environment decides what the stubs must look like, so they follow its lock file too.
-skirmish/.built: $(shell find protos -name '*.proto') protos/build.py requirements/local.lock
-	@if [ ! -e .venv/.local ] && [ ! -e .venv/.dev ]; then $(MAKE) --no-print-directory .venv/.local; fi
+skirmish/.built: $(shell find protos -name '*.proto') protos/build.py requirements/local.lock | .venv/.local
 	$(BIN)/python protos/build.py
 	@touch $@
