@@ -1,0 +1,147 @@
+"""LeaderboardService: protobuf in, a call of the store, protobuf out."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from services.common import pages
+from services.common.errors import NotFound
+from services.common.validation import Violations, is_uuid
+from services.leaderboard import boards
+from services.leaderboard.boards import Change, Entry
+from services.leaderboard.store import LAST_SEQUENCE, Store
+from skirmish.leaderboard.v1 import leaderboard_pb2, leaderboard_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MOST_SCORES = 5000
+MOST_IDS = 500
+MOST_GOLD_AND_SILVER = 2_000_000_000
+"""What a full purse holds, and so the most that one battle moves."""
+
+_WON = leaderboard_pb2.Score.WON
+_DELETED = leaderboard_pb2.Score.DELETED
+_CHANGES = leaderboard_pb2.Score.Change.values()
+
+
+class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
+    """Answers for the boards.
+
+    Args:
+        store: The boards.
+        now: Gives the time in microseconds; today's board follows from it.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], int]) -> None:
+        self._store = store
+        self._now = now
+
+    async def ListEntries(
+        self, request: leaderboard_pb2.ListEntriesRequest, context: Context
+    ) -> leaderboard_pb2.ListEntriesResponse:
+        # Pages that begin on today's board go on with it after midnight, hence its full name in the token.
+        scope = ("ListEntries", request.board)
+        with Violations() as wrong:
+            board = self._resolve(wrong, request.board)
+            count = wrong.page_size(request.page_size)
+            cursor = wrong.page_token(scope, request.page_token)
+        board, before = (str(cursor[0]), int(cursor[1])) if cursor else (board, 0)
+        page = await self._store.page(board, before, count)
+        end = before + len(page.entries)
+        return leaderboard_pb2.ListEntriesResponse(
+            entries=map(_to_entry, page.entries),
+            total_size=page.size,
+            next_page_token=pages.encode_token(scope, [board, end]) if page.entries and end < page.size else "",
+        )
+
+    async def GetEntry(self, request: leaderboard_pb2.GetEntryRequest, context: Context) -> leaderboard_pb2.Entry:
+        with Violations() as wrong:
+            board = self._resolve(wrong, request.board)
+            wrong.uuid("player_id", request.player_id)
+        (entry,) = await self._store.find(board, [request.player_id])
+        if entry is None:
+            raise _not_found(board, request.player_id)
+        return _to_entry(entry)
+
+    async def BatchGetEntries(
+        self, request: leaderboard_pb2.BatchGetEntriesRequest, context: Context
+    ) -> leaderboard_pb2.BatchGetEntriesResponse:
+        player_ids = list(request.player_ids)
+        with Violations() as wrong:
+            board = self._resolve(wrong, request.board)
+            wrong.uuids("player_ids", player_ids, MOST_IDS)
+        entries = await self._store.find(board, player_ids)
+        return leaderboard_pb2.BatchGetEntriesResponse(
+            entries=[_to_entry(entry) for entry in entries if entry],
+            missing_player_ids=[
+                player_id for player_id, entry in zip(player_ids, entries, strict=True) if entry is None
+            ],
+        )
+
+    async def ListEntriesAround(
+        self, request: leaderboard_pb2.ListEntriesAroundRequest, context: Context
+    ) -> leaderboard_pb2.ListEntriesAroundResponse:
+        with Violations() as wrong:
+            board = self._resolve(wrong, request.board)
+            wrong.uuid("player_id", request.player_id)
+            count = wrong.page_size(request.count, default=11, field="count")
+        page = await self._store.around(board, request.player_id, count)
+        if page is None:
+            raise _not_found(board, request.player_id)
+        return leaderboard_pb2.ListEntriesAroundResponse(entries=map(_to_entry, page.entries), total_size=page.size)
+
+    async def RecordScores(
+        self, request: leaderboard_pb2.RecordScoresRequest, context: Context
+    ) -> leaderboard_pb2.RecordScoresResponse:
+        count = len(request.scores)
+        with Violations() as wrong:
+            if wrong.check(0 < count <= MOST_SCORES, "scores", f"must hold 1 to {MOST_SCORES:,}, not {count:,}"):
+                for index, score in enumerate(request.scores):
+                    for field, problem in _problems(score):
+                        wrong.add(f"scores[{index}].{field}", problem)
+        recorded = await self._store.record(map(_to_change, request.scores))
+        return leaderboard_pb2.RecordScoresResponse(recorded=recorded.new, watermark=recorded.watermark)
+
+    def _resolve(self, wrong: Violations, board: str) -> str:
+        try:
+            return boards.resolve(board, self._now())
+        except boards.UnknownBoard as error:
+            wrong.add("board", str(error))
+            return ""
+
+
+def _problems(score: leaderboard_pb2.Score) -> Iterator[tuple[str, str]]:
+    """Gives what is wrong with a score, each with its field."""
+    if not 0 < score.settle_sequence <= LAST_SEQUENCE:
+        yield "settle_sequence", f"must be 1 to {LAST_SEQUENCE:,}, not {score.settle_sequence:,}"
+    if score.change not in _CHANGES:
+        yield "change", "must be left out, WON or DELETED"
+    if score.change in (_WON, _DELETED) and not is_uuid(score.player_id):
+        yield "player_id", "must be a UUID in lower case, as the server gave it out"
+    if not 0 <= score.amount <= MOST_GOLD_AND_SILVER:
+        yield "amount", f"must be 0 to {MOST_GOLD_AND_SILVER:,}, not {score.amount:,}"
+    if score.change == _WON and not score.HasField("settle_time"):
+        yield "settle_time", "is required for WON"
+    elif not 0 <= _day(score) <= boards.LAST_DAY:
+        yield "settle_time", "must lie between 1970 and 9998"
+
+
+def _day(score: leaderboard_pb2.Score) -> int:
+    return score.settle_time.seconds // 86_400
+
+
+def _to_change(score: leaderboard_pb2.Score) -> Change:
+    if score.change == _WON:
+        return Change(score.settle_sequence, score.player_id, score.amount, _day(score))
+    if score.change == _DELETED:
+        return Change(score.settle_sequence, score.player_id, deleted=True)
+    return Change(score.settle_sequence)
+
+
+def _to_entry(entry: Entry) -> leaderboard_pb2.Entry:
+    return leaderboard_pb2.Entry(position=entry.position, rank=entry.rank, player_id=entry.player_id, score=entry.score)
+
+
+def _not_found(board: str, player_id: str) -> NotFound:
+    return NotFound("entry", player_id, message=f"player {player_id} is not on the board {board}")
