@@ -17,10 +17,19 @@ PACKAGE = "services.player"
 
 
 @asynccontextmanager
-async def build(settings: PlayerSettings) -> AsyncIterator[server.Server]:
-    """Wires the service, and closes what it opened when the context ends."""
+async def open_database(settings: PlayerSettings) -> AsyncIterator[Database]:
+    """Gives the database, and closes it when the context ends."""
     database = Database(settings.database_url)
     try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def build(settings: PlayerSettings) -> AsyncIterator[server.Server]:
+    """Wires the service, and closes what it opened when the context ends."""
+    async with open_database(settings) as database:
 
         async def settle(battles: Sequence[FoughtBattle]) -> list[Result]:
             return await database.write(settlement_store.settle, battles)
@@ -40,23 +49,19 @@ async def build(settings: PlayerSettings) -> AsyncIterator[server.Server]:
         built.run_beside(settler.run())
         built.depends_on("database", database.ping)
         yield built
-    finally:
-        await database.close()
 
 
 async def serve(settings: PlayerSettings) -> None:
     """Answers calls until told to stop."""
-    database = Database(settings.database_url)
-    migrations.require_head(database, PACKAGE)
-    await database.close()
+    async with open_database(settings) as database:
+        migrations.require_head(database, PACKAGE)
     await server.serve(build, settings)
 
 
 async def migrate(settings: PlayerSettings) -> None:
     """Brings the database's schema to the one that this version needs."""
-    database = Database(settings.database_url)
-    migrations.migrate(database, PACKAGE)
-    await database.close()
+    async with open_database(settings) as database:
+        migrations.migrate(database, PACKAGE)
 
 
 async def health(settings: PlayerSettings) -> None:

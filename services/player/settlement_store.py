@@ -142,8 +142,9 @@ def snapshot(connection: sa.Connection, part_size: int) -> Iterator[SnapshotPart
     yield SnapshotPart(last)
     in_parts = connection.execution_options(yield_per=part_size)
     deleted = sa.select(PLAYER.c.player_id).where(PLAYER.c.delete_time.is_not(None)).order_by(PLAYER.c.player_id)
-    for ids in in_parts.execute(deleted).scalars().partitions():
-        yield SnapshotPart(last, deleted_player_ids=ids)
+    with in_parts.execute(deleted) as result:
+        for ids in result.scalars().partitions():
+            yield SnapshotPart(last, deleted_player_ids=ids)
     amount = SETTLEMENT.c.gold + SETTLEMENT.c.silver
     day: sa.ColumnClause[int] = sa.literal_column(f"settlement.settle_time / {DAY}")
     scores = (
@@ -153,8 +154,9 @@ def snapshot(connection: sa.Connection, part_size: int) -> Iterator[SnapshotPart
         .group_by(SETTLEMENT.c.player_id, day)
         .order_by(SETTLEMENT.c.player_id, day)
     )
-    for rows in in_parts.execute(scores).partitions():
-        yield SnapshotPart(last, scores=[DayScore(*row) for row in rows])
+    with in_parts.execute(scores) as result:
+        for rows in result.partitions():
+            yield SnapshotPart(last, scores=[DayScore(*row) for row in rows])
 
 
 def _lock(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, Account]:
