@@ -4,7 +4,7 @@ It is the outermost interceptor, so nothing that goes wrong inside reaches a cal
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,8 @@ REQUEST_ID_HEADER = "x-request-id"
 
 _UNLIMITED = ("/grpc.health.", "/grpc.reflection.")
 _BUSY = ResourceExhausted("too many calls at once; try again shortly", "TOO_MANY_CALLS", retry_delay=0.2)
+
+Context = grpc.aio.ServicerContext[Any, Any]
 
 log = logs.get(__name__)
 
@@ -53,32 +55,30 @@ class Boundary(grpc.aio.ServerInterceptor):
         return make(behavior, handler.request_deserializer, handler.response_serializer)
 
     def _answer(self, method: Any, call: grpc.HandlerCallDetails) -> Any:
-        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def answer(request: Any, context: Context) -> Any:
+            request_id = _begin(call, context)
             try:
-                with self._count(call, context):
+                with self._room():
                     return await method(request, context)
             except Exception as error:
-                await _abort(error, call, context)
+                await _abort(error, call, context, request_id)
 
         return answer
 
     def _stream(self, method: Any, call: grpc.HandlerCallDetails) -> Any:
-        async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            request_id = _begin(call, context)
             try:
-                with self._count(call, context):
+                with self._room():
                     async for response in method(request, context):
                         yield response
             except Exception as error:
-                await _abort(error, call, context)
+                await _abort(error, call, context, request_id)
 
         return stream
 
     @contextmanager
-    def _count(self, call: grpc.HandlerCallDetails, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        metadata = dict(call.invocation_metadata or ())
-        request_id = str(metadata.get(REQUEST_ID_HEADER, ""))[:64] or uuid.uuid4().hex
-        context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+    def _room(self) -> Iterator[None]:
         if self._running >= self._limit:
             raise _BUSY
         self._running += 1
@@ -88,24 +88,28 @@ class Boundary(grpc.aio.ServerInterceptor):
             self._running -= 1
 
 
-async def _abort(error: Exception, call: grpc.HandlerCallDetails, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+def _begin(call: grpc.HandlerCallDetails, context: Context) -> str:
+    """Gives the call its request id: the caller's own, or a new one. Log lines carry it, and so does the answer."""
+    metadata = dict(call.invocation_metadata or ())
+    request_id = str(metadata.get(REQUEST_ID_HEADER, ""))[:64] or uuid.uuid4().hex
+    context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+async def _abort(error: Exception, call: grpc.HandlerCallDetails, context: Context, request_id: str) -> None:
     """Ends the call with the status of an error; an unexpected one is logged and masked."""
     if isinstance(error, grpc.aio.AbortError):  # the handler chose a status itself
         raise error
-    if isinstance(error, SkirmishError):
-        if isinstance(error, Unavailable):
-            log.warning("unavailable", method=call.method, problem=error.message, cause=repr(error.__cause__))
-        else:
-            log.debug("refused", method=call.method, code=error.code.name, problem=error.message)
-        await context.abort_with_status(rpc_status.to_status(to_status(error)))
-    incident = uuid.uuid4().hex
-    log.error("unexpected error", method=call.method, incident=incident, exc_info=error)
-    masked = SkirmishError(f"internal error; the log knows it as {incident}", "INTERNAL", incident=incident)
-    masked.code = grpc.StatusCode.INTERNAL
-    await context.abort_with_status(rpc_status.to_status(to_status(masked)))
-
-
-def remaining(context: grpc.aio.ServicerContext[Any, Any], limit: float) -> float:
-    """Returns the seconds that a call made on a caller's behalf may take: what the caller left, but at most a limit."""
-    left = context.time_remaining()
-    return limit if left is None else max(0.0, min(left, limit))
+    if isinstance(error, Unavailable):
+        log.warning("unavailable", method=call.method, problem=error.message, cause=repr(error.__cause__))
+    elif isinstance(error, SkirmishError):
+        log.debug("refused", method=call.method, code=error.code.name, problem=error.message)
+    else:
+        incident = uuid.uuid4().hex
+        log.error("unexpected error", method=call.method, incident=incident, exc_info=error)
+        error = SkirmishError(f"internal error; the log knows it as {incident}", "INTERNAL", incident=incident)
+        error.code = grpc.StatusCode.INTERNAL
+    status = rpc_status.to_status(to_status(error))
+    metadata = (*status.trailing_metadata, (REQUEST_ID_HEADER, request_id))  # an abort forgets what was set before
+    await context.abort(status.code, status.details, metadata)

@@ -23,10 +23,35 @@ CHECK_INTERVAL = 2.0
 """Seconds between two looks at what the server depends on."""
 CHECK_TIMEOUT = 10.0
 """Seconds that such a look may take. Long, so that a busy server is not taken for a dead one."""
+LAST_WORD = 0.1
+"""Seconds that a watcher of health gets to hear that the server stops."""
 
 Check = Callable[[], Awaitable[object]]
 
 log = logs.get(__name__)
+
+
+class _Health(health_async.HealthServicer):
+    """Ends its own streams when the server stops, so that nobody who watches health holds up the shutdown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stopping = asyncio.Event()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        watching = asyncio.ensure_future(super().Watch(request, context))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((watching, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((watching,), timeout=LAST_WORD)
+        finally:
+            watching.cancel()
+            stopping.cancel()
+
+    async def stop(self) -> None:
+        """Tells every watcher NOT_SERVING, for good, and ends their streams."""
+        await self.enter_graceful_shutdown()
+        self._stopping.set()
 
 
 class Server:
@@ -43,7 +68,7 @@ class Server:
     def __init__(self, settings: ServerSettings, address: str) -> None:
         self._settings = settings
         self._address = address
-        self._health = health_async.HealthServicer()
+        self._health = _Health()
         self._names = ["", "readiness"]
         self._checks: dict[str, Check] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,7 +149,7 @@ class Server:
 
     async def stop(self) -> None:
         """Says NOT_SERVING, lets running calls end within the grace, then ends background work."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.stop()
         for callback in self._before_stop:
             callback()
         for _, stop in self._draining:
