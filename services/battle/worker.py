@@ -92,7 +92,7 @@ class Worker:
     async def _read_on(self) -> None:
         """Takes new entries."""
         while not self._stopping.is_set():
-            await self._take(self._queue.read(self._name, self._batch_size))
+            await self._take(lambda: self._queue.read(self._name, self._batch_size))
 
     async def _claim_on(self) -> None:
         """Takes over what other workers have in hand for too long."""
@@ -102,16 +102,16 @@ class Worker:
                 pause = self._claim_idle * random.uniform(0.4, 0.6)  # noqa: S311  # so that workers differ
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
-            taken = await self._take(self._queue.claim(self._name, self._claim_idle, self._batch_size))
+            taken = await self._take(lambda: self._queue.claim(self._name, self._claim_idle, self._batch_size))
             if taken:
                 log.info("took over from another worker", battles=taken)
 
-    async def _take(self, entries_to_come: Awaitable[list[Entry]]) -> int:
+    async def _take(self, source: Callable[[], Awaitable[list[Entry]]]) -> int:
         """Takes entries, when there is room for another batch, and ends them beside the others. Returns how many."""
         await self._slots.acquire()
         entries: list[Entry] = []
         try:
-            entries = await entries_to_come
+            entries = await source()
         except GroupLost:
             await self._recover()
         except (RedisError, OSError) as error:
