@@ -42,7 +42,6 @@ def create_app(settings: Settings) -> Starlette:
             if not binding.rpc.server_streaming:
                 endpoints[binding.template.shape, binding.method] = UnaryCall(name, binding, settings, limit)
     app = Starlette(routes=resources(endpoints), middleware=[Middleware(Boundary)], lifespan=lifespan)
-    app.router.redirect_slashes = False
     app.router.default = _not_found
     return app
 

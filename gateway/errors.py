@@ -117,15 +117,9 @@ def to_response(error: Exception) -> Response:
         http_status, headers = error.http_status, error.headers
     if delay := _retry_delay(status.details):
         headers["retry-after"] = str(delay)
-    body = {
-        "error": {
-            "code": http_status,
-            "message": status.message,
-            "status": code.name,
-            "details": [_print_detail(detail) for detail in status.details],
-        }
-    }
-    return Response(to_json(body), http_status, headers, "application/json")
+    details = ",".join(map(_print_detail, status.details))
+    told = f'"code":{http_status},"message":{to_json(status.message)},"status":"{code.name}","details":[{details}]'
+    return Response(f'{{"error":{{{told}}}}}', http_status, headers, "application/json")
 
 
 def _retry_delay(details: list[Message]) -> int | None:

@@ -22,6 +22,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from services.common.validation import Violations
 
+MOST_ELEMENTS = 10_000
+"""How many elements a JSON array may have: more than any request of the contracts takes, and few enough to be read
+without holding up other requests."""
+
 Leaf = Callable[[Any], Any]
 """Turns a JSON value into a field's. Raises ValueError with what the value must be."""
 
@@ -63,8 +67,8 @@ def percent_decode(text: str) -> str:
     Raises:
         ValueError: It is not that.
     """
-    if _BROKEN_ESCAPE.search(text):
-        raise ValueError("must be percent-encoded: a % stands before two hexadecimal digits")
+    if not text.isascii() or _BROKEN_ESCAPE.search(text):
+        raise ValueError("must be percent-encoded: ASCII, with a % before two hexadecimal digits alone")
     try:
         return unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
@@ -177,6 +181,9 @@ class Field:
         if not self.repeated:
             self._read_one(target, value, path, wrong)
         elif isinstance(value, list) and not isinstance(value, JsonObject):
+            if len(value) > MOST_ELEMENTS:
+                wrong.add(path, f"must hold at most {MOST_ELEMENTS:,} elements, not {len(value):,}")
+                return
             for index, item in enumerate(value):
                 self._read_one(target, item, f"{path}[{index}]", wrong)
         else:

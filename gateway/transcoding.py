@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.errors import HttpError
-from gateway.printing import printer, to_json
+from gateway.printing import printer
 from gateway.reading import JsonObject, parse_json, parse_query, percent_decode, reader
 from gateway.routes import Binding
 from services.common import clock
@@ -27,6 +27,9 @@ from services.common.validation import Violations
 class Transcoder:
     """The plan of one RPC.
 
+    Attributes:
+        response: Prints the protobuf response as JSON.
+
     Raises:
         ValueError: The binding and the messages do not fit each other.
     """
@@ -34,7 +37,7 @@ class Transcoder:
     def __init__(self, binding: Binding) -> None:
         request = binding.rpc.input_type
         self._new = GetMessageClass(request)
-        self._print = printer(binding.rpc.output_type)
+        self.response = printer(binding.rpc.output_type)
         self._reader = reader(request)
         self._body = binding.body
         self._body_field = self._reader.field(binding.body)
@@ -79,10 +82,6 @@ class Transcoder:
             self._read_path(message, path_values, wrong)
         self._fill_in_request_ids(message)
         return message
-
-    def response(self, message: Message) -> bytes:
-        """Prints the protobuf response as JSON."""
-        return to_json(self._print(message))
 
     def _read_body(self, message: Message, body: bytes, wrong: Violations) -> None:
         try:

@@ -322,6 +322,15 @@ async def test_a_body_in_pieces_is_bounded_too(client: httpx.AsyncClient, upstre
     assert (response.status_code, error(response)["status"]) == (413, "INVALID_ARGUMENT")
 
 
+async def test_a_body_announced_as_too_large_is_not_waited_for(client: httpx.AsyncClient) -> None:
+    head = (
+        b"POST /v1/players HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\n"
+        b"content-type: application/json\r\ncontent-length: 9999999999\r\n\r\n"
+    )
+    response = parsed(await raw(client, head))
+    assert (response.status_code, error(response)["status"]) == (413, "INVALID_ARGUMENT")
+
+
 async def test_a_body_in_pieces_for_a_get_is_refused(client: httpx.AsyncClient) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"{}"

@@ -150,6 +150,13 @@ def test_all_that_is_wrong_with_json_is_told_by_field(text: str, wrong: dict[str
     assert read(EVERYTHING, text)[1] == wrong
 
 
+def test_an_array_without_end_is_not_read() -> None:
+    text = json.dumps({"children": [{}] * 10_001, "strings": ["a"] * 10_000})
+    message, wrong = read(EVERYTHING, text)
+    assert wrong == {"children": "must hold at most 10,000 elements, not 10,001"}
+    assert not message.children
+
+
 def test_both_forms_of_a_name_are_one_field() -> None:
     text = '{"request_id": "a", "requestId": "b"}'
     assert read(SERVICES["player"].methods_by_name["CreatePlayer"].input_type, text)[1] == {
@@ -227,8 +234,9 @@ def test_query_parameters_are_read(query: str, expected: dict[str, Any]) -> None
         ("kind=SMALL", {"kind": "must be one of NONE, BIG, or the number of one"}),
         ("time=now", {"time": 'must be a time, as "2026-11-21T10:00:00Z"'}),
         ("string=%ff", {"string": "must be percent-encoded UTF-8"}),
-        ("string=%zz", {"string": "must be percent-encoded: a % stands before two hexadecimal digits"}),
-        ("string=%2", {"string": "must be percent-encoded: a % stands before two hexadecimal digits"}),
+        ("string=%zz", {"string": "must be percent-encoded: ASCII, with a % before two hexadecimal digits alone"}),
+        ("string=é", {"string": "must be percent-encoded: ASCII, with a % before two hexadecimal digits alone"}),
+        ("string=%2", {"string": "must be percent-encoded: ASCII, with a % before two hexadecimal digits alone"}),
         ("nope=1&int64=x", {"nope": "is not a field of Everything", "int64": "must be a whole number"}),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_resource_can_be_sent_back_as_it_was_got() -> None:
     transcoder = Transcoder(BINDINGS["GetPlayer"])
     player = player_pb2.Player(player_id="p", name="A", gold=5, resources_stolen=7)
     player.create_time.FromJsonString("2026-11-21T10:00:00Z")
-    made = request("UpdatePlayer", "p", body=transcoder.response(player).decode())
+    made = request("UpdatePlayer", "p", body=transcoder.response(player))
     assert made.player == player
 
 
@@ -151,7 +151,7 @@ def test_every_call_of_a_batch_gets_a_request_id() -> None:
 
 def test_the_response_is_printed_as_json() -> None:
     response = battle_pb2.VerifyBattleResponse(matches=True)
-    assert Transcoder(BINDINGS["VerifyBattle"]).response(response) == b'{"matches":true,"differences":[]}'
+    assert Transcoder(BINDINGS["VerifyBattle"]).response(response) == '{"matches":true,"differences":[]}'
 
 
 @pytest.mark.parametrize(
