@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from services.common.clock import from_timestamp
 from services.common.database import Database
 from services.player.players import MOST_RESOURCES
-from services.player.schema import SETTLE_HEAD
+from services.player.schema import LEDGER, SETTLE_HEAD
 from skirmish.player.v1 import player_pb2, settlement_pb2
 from tests.player import CHALLENGER_WON, DRAW, PLAYER_DELETED, VOIDED, PlayerService, Season, migrate, serving
 
@@ -48,6 +48,15 @@ async def get_all(service: PlayerService, player_ids: list[str]) -> list[player_
     return list((await service.players.BatchGetPlayers(request)).players)
 
 
+def assert_ledger_adds_up(player: player_pb2.Player, entries: list[player_pb2.LedgerEntry]) -> None:
+    """Holds a player's balances against its ledger."""
+    gold = silver = 0
+    for entry in entries:
+        gold, silver = gold + entry.gold_change, silver + entry.silver_change
+        assert (entry.gold_balance, entry.silver_balance) == (gold, silver)
+    assert (player.gold, player.silver) == (gold, silver)
+
+
 async def assert_books_are_right(
     service: PlayerService, player_ids: list[str], battles: list[settlement_pb2.FoughtBattle]
 ) -> None:
@@ -58,14 +67,10 @@ async def assert_books_are_right(
         order[battle.opponent_id].append(battle.battle_id)
     for player in await get_all(service, player_ids):
         entries = await service.ledger(player.player_id)
+        assert_ledger_adds_up(player, entries)
         fought = [entry for entry in entries if entry.kind == player_pb2.LedgerEntry.BATTLE]
         assert [entry.battle_id for entry in fought] == order[player.player_id]
         assert [entry.battle_number for entry in fought] == list(range(1, len(fought) + 1))
-        gold = silver = 0
-        for entry in entries:
-            gold, silver = gold + entry.gold_change, silver + entry.silver_change
-            assert (entry.gold_balance, entry.silver_balance) == (gold, silver)
-        assert (player.gold, player.silver) == (gold, silver)
         stolen = sum(max(e.gold_change, 0) + max(e.silver_change, 0) for e in fought)
         assert player.resources_stolen == stolen
     changes = await service.changes()
@@ -112,7 +117,7 @@ async def test_draws_and_voids_are_written_down_too(service: PlayerService) -> N
     await assert_books_are_right(service, [a, b], battles)
 
 
-async def test_grants_keep_their_place_between_battles(service: PlayerService) -> None:
+async def test_grants_keep_their_place_between_battles(service: PlayerService, database_url: str) -> None:
     a, b = await players_of(service, 2, gold=1000, silver=0)
     season = Season()
     grant = player_pb2.GrantResourcesRequest(player_id=a, gold=100)
@@ -134,6 +139,11 @@ async def test_grants_keep_their_place_between_battles(service: PlayerService) -
         if not request.page_token:
             break
     assert paged == entries[::-1]
+    places = sa.select(LEDGER.c.battle_number, LEDGER.c.adjustment_number).where(LEDGER.c.player_id == a)
+    database = Database(database_url)
+    stored = await database.read(lambda connection: [tuple(row) for row in connection.execute(places)])
+    await database.close()
+    assert sorted(stored) == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0)]
 
 
 async def test_a_batch_may_come_in_any_order(service: PlayerService) -> None:
@@ -349,25 +359,28 @@ async def test_nothing_is_made_or_lost_at_any_time(service: PlayerService) -> No
     await assert_books_are_right(service, players, battles)
 
 
-async def test_deletions_grants_and_battles_at_once_leave_the_sequence_without_gaps(service: PlayerService) -> None:
-    players = await players_of(service, 10)
-    doomed = await players_of(service, 10)
-    season, rng = Season(), random.Random(7)
-    battles = [season.random(rng, players + doomed) for _ in range(200)]
+async def test_grants_battles_and_deletions_on_two_replicas_at_once_all_count(database_url: str) -> None:
+    await migrate(database_url)
+    async with serving(database_url, block_timeout=FOR_EVER) as one, serving(database_url, block_timeout=5) as other:
+        players, doomed = await players_of(one, 5), await players_of(one, 5)
+        season, rng = Season(), random.Random(7)
+        battles = [season.random(rng, players + doomed) for _ in range(300)]
+        grants = [player_pb2.GrantResourcesRequest(player_id=player_id, gold=1) for player_id in players] * 20
 
-    await asyncio.gather(
-        *(service.settle(*battles[start : start + 20]) for start in range(0, 200, 20)),
-        *(service.delete(player_id) for player_id in doomed),
-        *(
-            service.players.GrantResources(player_pb2.GrantResourcesRequest(player_id=player_id, gold=1))
-            for player_id in players
-        ),
-    )
+        await asyncio.gather(
+            *(one.settle(*battles[start : start + 10]) for start in range(0, len(battles), 10)),
+            *(other.players.GrantResources(grant) for grant in grants),
+            *(other.delete(player_id) for player_id in doomed),
+        )
 
-    changes = await service.changes()
-    assert [change.settle_sequence for change in changes] == list(range(1, 211))
-    deletions = [change.player_id for change in changes if change.effect == PLAYER_DELETED]
-    assert sorted(deletions) == sorted(doomed)
+        for player in await get_all(one, players):
+            entries = await one.ledger(player.player_id)
+            assert [entry.kind for entry in entries].count(player_pb2.LedgerEntry.GRANT) == 20
+            assert_ledger_adds_up(player, entries)
+        changes = await one.changes()
+        assert [change.settle_sequence for change in changes] == list(range(1, 306))
+        deletions = [change.player_id for change in changes if change.effect == PLAYER_DELETED]
+        assert sorted(deletions) == sorted(doomed)
 
 
 async def test_the_settle_time_never_runs_backwards(service: PlayerService, database_url: str) -> None:
