@@ -69,7 +69,7 @@ class Settler:
             Unavailable: The database is out of reach. Whether they took effect is not known; send them again.
         """
         call = _Call(len(battles))
-        self._tickets += [_Ticket(battle, call, index) for index, battle in enumerate(battles)]
+        self._tickets.extend(_Ticket(battle, call, index) for index, battle in enumerate(battles))
         self._arrived.set()
         return await call.done
 
@@ -80,15 +80,12 @@ class Settler:
                 async with asyncio.timeout(POLL_INTERVAL if self._tickets else None):
                     await self._arrived.wait()
             self._arrived.clear()
-            # A call whose caller has gone is done, too. The lowest first: every battle waits for lower ones only.
-            tickets = sorted(
-                (ticket for ticket in self._tickets if not ticket.call.done.done()),
-                key=lambda ticket: ticket.battle.sequence,
-            )
-            self._tickets = tickets[ROUND_LIMIT:]
-            if self._tickets:
+            open_tickets = [ticket for ticket in self._tickets if not ticket.call.done.done()]  # done, too: cancelled
+            tickets, self._tickets = open_tickets[:ROUND_LIMIT], open_tickets[ROUND_LIMIT:]
+            if any(ticket.deadline is None for ticket in self._tickets):
                 self._arrived.set()
-            self._tickets += await self._round(tickets[:ROUND_LIMIT])
+            waiting = await self._round(tickets)
+            self._tickets.extend(waiting)  # behind all others, so that everything gets its try
 
     async def _round(self, tickets: list[_Ticket]) -> list[_Ticket]:
         """Settles battles in one transaction, and returns those that wait on."""

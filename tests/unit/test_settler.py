@@ -43,14 +43,12 @@ class Books:
         await self.gate.wait()
         if error := self.fail(sequences):
             raise error
-        results: list[Result] = []
-        for sequence in sequences:
+        settled = set()
+        for sequence in sorted(sequences):
             if sequence == self.last + 1:
                 self.last = sequence
-                results.append(done(sequence))
-            else:
-                results.append(Waiting("a", self.last + 1))
-        return results
+                settled.add(sequence)
+        return [done(sequence) if sequence in settled else Waiting("a", self.last + 1) for sequence in sequences]
 
 
 @asynccontextmanager
@@ -87,7 +85,7 @@ async def test_calls_that_come_while_a_round_runs_share_the_next_one() -> None:
         books.gate.set()
 
         assert [await within(task) for task in [first, *others]] == [[done(1)], [done(4), done(2)], [done(3)]]
-        assert books.rounds == [[1], [2, 3, 4]]
+        assert books.rounds == [[1], [4, 2, 3]]
 
 
 async def test_an_early_battle_waits_for_a_call_with_the_one_before() -> None:
@@ -136,18 +134,29 @@ async def test_battles_of_a_call_that_was_cancelled_are_dropped() -> None:
         assert not any(2 in sequences for sequences in books.rounds)
 
 
-async def test_a_round_is_bounded_and_takes_the_lowest() -> None:
+async def test_a_round_is_bounded_and_the_next_one_takes_what_is_left() -> None:
     books = Books()
     async with running(books) as settler:
         books.gate.clear()
         first = await call(settler, 1)
         await books.entered.wait()
         count = ROUND_LIMIT + 500
-        rest = [await call(settler, *range(start, count + 2, 2)) for start in (3, 2)]
+        rest = [await call(settler, *range(2, count // 2)), await call(settler, *range(count // 2, count + 2))]
         books.gate.set()
         await asyncio.gather(first, *map(within, rest))
 
         assert books.rounds[1:] == [list(range(2, ROUND_LIMIT + 2)), list(range(ROUND_LIMIT + 2, count + 2))]
+
+
+async def test_battles_that_wait_keep_no_other_from_its_try() -> None:
+    books = Books()
+    books.last = 9999
+    async with running(books) as settler:
+        early = await call(settler, *range(1, 2 * ROUND_LIMIT))
+        await books.entered.wait()
+
+        assert await within(settler.settle([battle(10_000)])) == [done(10_000)]
+        early.cancel()
 
 
 async def test_every_call_of_a_round_learns_that_the_database_is_out_of_reach() -> None:
@@ -199,4 +208,4 @@ async def test_a_result_that_is_final_is_not_asked_for_again() -> None:
         await within(settler.settle([battle(1)]))
 
         assert await within(early) == [Conflict("no"), done(2)]
-        assert books.rounds == [[2, 9], [1, 2]]
+        assert [9 in sequences for sequences in books.rounds].count(True) == 1
