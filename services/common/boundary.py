@@ -5,7 +5,7 @@ It is the outermost interceptor, so nothing that goes wrong inside reaches a cal
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -29,7 +29,8 @@ log = logs.get(__name__)
 class Boundary(grpc.aio.ServerInterceptor):
     """Turns what handlers raise into statuses with details, and refuses calls beyond a limit.
 
-    Health and reflection are exempt from the limit: a server that is busy is still alive.
+    Health and reflection are exempt from the limit: a server that is busy is still alive. So are streams, which may
+    stay open for hours; services that have them limit them by themselves.
 
     Args:
         max_concurrent_rpcs: How many calls may run at once.
@@ -69,8 +70,8 @@ class Boundary(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             request_id = _begin(call, context)
             try:
-                with self._room():
-                    async for response in method(request, context):
+                async with aclosing(method(request, context)) as responses:
+                    async for response in responses:
                         yield response
             except Exception as error:
                 await _abort(error, call, context, request_id)

@@ -27,7 +27,9 @@ class ServiceSettings(BaseSettings):
 class ServerSettings(ServiceSettings):
     """Settings of a gRPC server."""
 
-    max_concurrent_rpcs: int = Field(1000, ge=1, description="Calls at once; more are answered RESOURCE_EXHAUSTED.")
+    max_concurrent_rpcs: int = Field(
+        1000, ge=1, description="Calls at once, streams aside; more are answered RESOURCE_EXHAUSTED."
+    )
     max_message_bytes: int = Field(4 << 20, ge=1024, description="The largest message taken or sent.")
     max_connection_age: float = Field(
         300.0, gt=0, description="Seconds after which clients connect anew and so find new replicas."

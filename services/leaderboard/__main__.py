@@ -9,6 +9,7 @@ from services.common import channels, cli, clock, redis, server
 from services.common.errors import Unavailable
 from services.common.server import Server
 from services.leaderboard.feed import Feed
+from services.leaderboard.live import LiveBoards
 from services.leaderboard.servicer import LeaderboardServicer
 from services.leaderboard.settings import LeaderboardSettings
 from services.leaderboard.store import RebuildRefused, Store
@@ -41,12 +42,16 @@ async def build(settings: LeaderboardSettings, now: Callable[[], int] = clock.no
         now: Gives the time in microseconds.
     """
     async with connected(settings, now) as (store, feed):
+        live = LiveBoards(store, now, settings.max_watchers)
         wired = Server(settings, settings.address)
         wired.add(
-            _SERVICE, leaderboard_pb2_grpc.add_LeaderboardServiceServicer_to_server, LeaderboardServicer(store, now)
+            _SERVICE,
+            leaderboard_pb2_grpc.add_LeaderboardServiceServicer_to_server,
+            LeaderboardServicer(store, live, now),
         )
         wired.depends_on("redis", store.ping)
         wired.depends_on("boards", store.watermark)
+        wired.before_stop(live.close)
         wired.run_beside(feed.run(settings.feed_interval))
         yield wired
 

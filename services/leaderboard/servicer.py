@@ -1,6 +1,7 @@
 """LeaderboardService: protobuf in, a call of the store, protobuf out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from services.common.errors import NotFound
 from services.common.validation import Violations, is_uuid
 from services.leaderboard import boards
 from services.leaderboard.boards import Change, Entry
+from services.leaderboard.live import LiveBoards
 from services.leaderboard.store import LAST_SEQUENCE, Store
 from skirmish.leaderboard.v1 import leaderboard_pb2, leaderboard_pb2_grpc
 
@@ -30,11 +32,13 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
 
     Args:
         store: The boards.
+        live: Follows them for those who watch.
         now: Gives the time in microseconds; today's board follows from it.
     """
 
-    def __init__(self, store: Store, now: Callable[[], int]) -> None:
+    def __init__(self, store: Store, live: LiveBoards, now: Callable[[], int]) -> None:
         self._store = store
+        self._live = live
         self._now = now
 
     async def ListEntries(
@@ -90,6 +94,16 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         if page is None:
             raise _not_found(board, request.player_id)
         return leaderboard_pb2.ListEntriesAroundResponse(entries=map(_to_entry, page.entries), total_size=page.size)
+
+    async def WatchEntries(
+        self, request: leaderboard_pb2.WatchEntriesRequest, context: Context
+    ) -> AsyncIterator[leaderboard_pb2.WatchEntriesResponse]:
+        with Violations() as wrong:
+            self._resolve(wrong, request.board)
+            count = wrong.page_size(request.page_size)
+        async with aclosing(self._live.watch(request.board, count)) as pages_shown:
+            async for page in pages_shown:
+                yield leaderboard_pb2.WatchEntriesResponse(entries=map(_to_entry, page.entries), total_size=page.size)
 
     async def RecordScores(
         self, request: leaderboard_pb2.RecordScoresRequest, context: Context

@@ -18,6 +18,7 @@ class LeaderboardSettings(ServerSettings):
     feed_interval: float = Field(
         0.5, gt=0, description="Seconds between two looks for score changes that the boards miss."
     )
+    max_watchers: int = Field(1000, ge=1, description="How many watch streams one replica keeps open.")
     keep_daily: int = Field(35, ge=0, description="Days that a daily board is kept after its day.")
     keep_weekly: int = Field(26, ge=0, description="Weeks that a weekly board is kept after its week.")
     keep_monthly: int = Field(24, ge=0, description="Months of 31 days that a monthly board is kept after its month.")
