@@ -13,7 +13,7 @@ from services.battle.battles import Battle, State, Submission
 from services.battle.rules import Combatant, Outcome
 from services.battle.schema import BATTLE, HEAD, PLAYER_SEQUENCE, QUEUE, REPORT
 from services.battle.sequencing import Key, Places, place
-from services.common import bulk
+from services.common import bulk, crash
 from services.common.errors import SkirmishError
 
 _INSERTED = [column.name for column in BATTLE.columns if not column.nullable] + ["request_id"]
@@ -73,6 +73,7 @@ def submit(
             on_conflict="(player_id) DO UPDATE SET last_number = excluded.last_number",
         )
         connection.execute(sa.update(HEAD).values(last_sequence=places.last_sequence))
+        crash.point("submit.before_commit")
     return results, new
 
 

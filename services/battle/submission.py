@@ -13,7 +13,7 @@ from services.battle.backlog import Backlog
 from services.battle.battles import Battle, Submission
 from services.battle.neighbours import Players
 from services.battle.queue import Queue
-from services.common import clock, logs
+from services.common import clock, crash, logs
 from services.common.database import Database
 from services.common.errors import ResourceExhausted, SkirmishError
 
@@ -125,6 +125,8 @@ class Submitter:
                 if not call.results.done():
                     call.results.set_exception(error)
             return
+        if new:
+            crash.point("submit.after_commit")
         start = 0
         for call in calls:
             end = start + len(call.submissions)
@@ -152,6 +154,7 @@ class Submitter:
         )
 
     async def _publish(self, battles: list[Battle]) -> None:
+        crash.point("submit.before_publish")
         try:
             await self._queue.publish(battles)
         except (RedisError, OSError) as error:

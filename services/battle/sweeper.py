@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from services.battle import store
 from services.battle.queue import GroupLost, Queue
-from services.common import clock, logs
+from services.common import clock, crash, logs
 from services.common.database import Database
 from services.common.errors import Unavailable
 
@@ -53,5 +53,6 @@ class Sweeper:
         due = await self._database.write(store.take_due, horizon, now, pause, SWEPT_AT_ONCE)
         if due:
             log.info("publishing again", battles=len(due), first=due[0].sequence)
+            crash.point("sweep.before_publish")
             await self._queue.publish(due)
         return len(due)

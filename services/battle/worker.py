@@ -16,7 +16,7 @@ from services.battle.battles import Battle, State
 from services.battle.events import to_announcement
 from services.battle.neighbours import Blocked, Boards, Conflict, Players, Settlement
 from services.battle.queue import Entry, GroupLost, Queue
-from services.common import logs
+from services.common import crash, logs
 from services.common.database import Database
 from services.common.errors import SkirmishError, Unavailable
 
@@ -141,10 +141,12 @@ class Worker:
 
     async def _end(self, entries: Sequence[Entry]) -> None:
         """Brings the battles of some entries to their end and takes them off the queue."""
+        crash.point("work.after_read")
         battles = {entry.battle.sequence: entry.battle for entry in entries if entry.battle}
         ended = await self.end_battles(battles.values())
         finished = [e.entry_id for e in entries if e.battle is None or e.battle.sequence in ended]
         if finished:
+            crash.point("work.before_acknowledge")
             await self._insist(lambda: self._queue.acknowledge(finished), "acknowledge")
 
     async def end_battles(self, battles: Iterable[Battle]) -> set[int]:
@@ -224,6 +226,7 @@ class Worker:
         """Stores reports and end states, tells the watchers, and pushes the settlements to the boards."""
         if not settled:
             return
+        crash.point("work.after_settle")
         ended = []
         stored_reports = {}
         for battle, how, settlement in settled:
@@ -234,6 +237,7 @@ class Worker:
                 )
                 stored_reports[battle.sequence] = report.SerializeToString()
         await self._insist(lambda: self._database.write(store.finish, ended, stored_reports), "finish")
+        crash.point("work.after_finish")
         await asyncio.gather(self._announce(ended), self._push_scores([settlement for _, _, settlement in settled]))
 
     async def _announce(self, ended: Sequence[Battle]) -> None:

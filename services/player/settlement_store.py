@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from services.common import bulk
+from services.common import bulk, crash
 from services.player.players import Kind
 from services.player.schema import LEDGER, PLAYER, SETTLE_HEAD, SETTLEMENT
 from services.player.settlement import (
@@ -81,7 +81,10 @@ def settle(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> list[R
     """Lets battles take effect whose turn has come. Returns what became of each, in the order given."""
     accounts = _lock(connection, {player_id for b in battles for player_id in (b.challenger_id, b.opponent_id)})
     decided = decide(accounts, battles)
-    settlements = _write(connection, accounts, decided) if decided.changes else {}
+    settlements = {}
+    if decided.changes:
+        settlements = _write(connection, accounts, decided)
+        crash.point("settle.before_commit")
     used = [battle for battle, decision in zip(battles, decided.decisions, strict=True) if decision is Turn.USED]
     recalled = _recall(connection, used) if used else iter(())
     results: list[Result] = []

@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from services.common import logs
+from services.common import crash, logs
 from services.common.errors import Unavailable
-from services.player.settlement import FoughtBattle, Result, Waiting
+from services.player.settlement import Applied, FoughtBattle, Result, Waiting
 
 ROUND_LIMIT = 2000
 """How many battles one transaction takes on at most."""
@@ -95,6 +95,8 @@ class Settler:
             results = await self._settle([ticket.battle for ticket in tickets])
         except Exception as error:
             return await self._recover(tickets, error)
+        if any(isinstance(result, Applied) for result in results):
+            crash.point("settle.after_commit")
         now = asyncio.get_running_loop().time()
         waiting = []
         for ticket, result in zip(tickets, results, strict=True):
