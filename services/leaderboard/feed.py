@@ -111,8 +111,8 @@ class Feed:
             Unavailable: Redis or the player service is out of reach.
             RebuildRefused: Another process is at it, or it has to begin anew.
         """
-        log.info("filling the boards")
         async with self._store.rebuilding() as new:
+            log.info("filling the boards")
             try:
                 sequence = await self._load(new, progress)
             except grpc.aio.AioRpcError as error:
@@ -126,21 +126,21 @@ class Feed:
     async def _load(self, new: NewBoards, progress: Callable[[int], None]) -> int:
         now = self._now()
         boards_of = cache(lambda day: kept(day, self._retention, now))
-        loaded, sequence, player_id = 0, 0, ""
-        totals: dict[Board, Total] = {}
+        players, sequence, player_id = 0, 0, ""
+        totals: dict[Board, Total] = {}  # of this player, whose days may come in several parts
         async for part in self._snapshot():
             sequence = part.last_sequence
             await new.add_deleted(part.deleted_player_ids)
             for day_score in part.scores:
                 if day_score.player_id != player_id:
                     await new.add(player_id, totals)
-                    loaded += 1
+                    players += 1
                     player_id, totals = day_score.player_id, {}
                 if day_score.amount:
                     for board in boards_of(day_score.day):
                         score, reached = totals.get(board, (0, 0))
                         totals[board] = Total(score + day_score.amount, max(reached, day_score.reached_sequence))
-            progress(loaded)
+            progress(players)
         await new.add(player_id, totals)
         return sequence
 

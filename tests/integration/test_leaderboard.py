@@ -284,6 +284,7 @@ async def test_a_window_around_a_player_is_moved_at_the_ends_and_not_cut(
             shown, width = rows(answer.entries), min(size, count or 11, 100)
             first = listed.index(shown[0])
             assert shown == listed[first : first + width]
+            assert len(shown) == width
             assert answer.total_size == size
             above, below = number - first, first + width - 1 - number
             assert above >= 0 <= below
@@ -411,3 +412,20 @@ async def test_many_callers_at_once_all_get_their_answer(service: Service, sourc
     request = leaderboard_pb2.GetEntryRequest(board="all", player_id=player(1))
     answers = await asyncio.gather(*(service.boards.GetEntry(request) for _ in range(400)))
     assert {answer.score for answer in answers} == {5}
+
+
+async def test_calls_that_are_given_up_neither_cost_a_connection_nor_mix_up_answers(
+    service: Service, source: SettlementSource
+) -> None:
+    await service.record([source.win(player(number), 100 + number, NOON) for number in range(50)])
+
+    async def ask(number: int, timeout: float) -> int:
+        request = leaderboard_pb2.GetEntryRequest(board="all", player_id=player(number))
+        return (await service.boards.GetEntry(request, timeout=timeout)).score
+
+    given_up = await asyncio.gather(
+        *(ask(number % 50, 0.001 * (number % 60)) for number in range(600)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, grpc.aio.AioRpcError) for answer in given_up) >= 10
+    for number, answer in enumerate(await asyncio.gather(*(ask(number % 50, 30) for number in range(400)))):
+        assert answer == 100 + number % 50

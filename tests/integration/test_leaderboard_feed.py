@@ -27,6 +27,7 @@ from tests.leaderboards import Clock, Service, at, contents, leaderboard, model,
 from tests.settlement_source import SettlementSource
 
 NOON = at("2026-11-22 12:00")
+DAY = int(NOON.timestamp()) // 86_400
 RETENTION = Retention(daily=35, weekly=26, monthly=24)
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -117,7 +118,8 @@ async def test_a_rebuild_drops_boards_that_are_not_kept_and_forgets_what_never_h
     boards: Store, source: SettlementSource, feed: Feed, clock: Clock, redis_client: Redis
 ) -> None:
     await feed.look()
-    await boards.record([Change(1, player(1), 5, 20_000), Change(2, player(9), deleted=True), Change(7)])
+    await boards.record([Change(1, player(1), 5, DAY), Change(2, player(9), deleted=True), Change(7)])
+    assert await redis_client.zcard(store.BOARDS) == 4
     clock.set("2030-01-01 00:00")
     source.win(player(2), 3, NOON)
     assert await feed.rebuild() == 1
@@ -155,7 +157,7 @@ async def test_a_long_gap_is_brought_page_by_page(boards: Store, source: Settlem
     await feed.look()
     for number in range(12_000):
         source.win(player(number % 40), 1, NOON)
-    await boards.record([Change(12_000, player(11_999 % 40), 1, int(NOON.timestamp()) // 86_400)])
+    await boards.record([Change(12_000, player(11_999 % 40), 1, DAY)])
     await feed.look()
     assert await boards.watermark() == 12_000
     page = await boards.page("all", 0, 100)
@@ -306,7 +308,9 @@ async def test_boards_that_lost_a_part_while_they_were_loaded_are_not_put_in_pla
     live = await contents(redis_client)
     async with boards.rebuilding() as new:
         await new.add_deleted([player(1)])
-        await redis_client.unlink(*await redis_client.keys(store.NEW + "*"))
+        (key,) = await redis_client.keys(store.NEW + "*")
+        assert 0 < await redis_client.ttl(key) <= store.LOADING_TTL, "it is gone some time after a crash"
+        await redis_client.unlink(key)
         with pytest.raises(RebuildRefused):
             await new.put_in_place(1)
     assert await contents(redis_client) == live
