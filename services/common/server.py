@@ -25,6 +25,9 @@ CHECK_TIMEOUT = 10.0
 """Seconds that such a look may take. Long, so that a busy server is not taken for a dead one."""
 LAST_WORD = 0.1
 """Seconds that a watcher of health gets to hear that the server stops."""
+CANCEL_INTERVAL = 1.0
+"""Seconds after which background work that goes on is cancelled again: the ``wait_for`` of Python 3.11, through which
+the Redis client writes, may lose a cancellation."""
 
 Check = Callable[[], Awaitable[object]]
 
@@ -157,9 +160,10 @@ class Server:
         await self.grpc.stop(self._settings.shutdown_grace)
         if self._draining:
             await asyncio.wait([task for task, _ in self._draining], timeout=self._settings.shutdown_grace)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=CANCEL_INTERVAL)
         self._stopped.set()
 
     async def _keep_ready(self) -> None:

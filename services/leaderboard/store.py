@@ -23,6 +23,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +58,9 @@ LOADING_TTL = 60
 _CHANGE = struct.Struct(">QQB16s")
 _MARK, _WON, _DELETED = range(3)
 _PLACE = struct.Struct(">Q")
+
+
+_COUNTS = {"ZADD": "ZCARD", "HSET": "HLEN", "SADD": "SCARD"}
 
 
 class NotFilled(Unavailable):
@@ -165,13 +169,14 @@ class Store:
             if not await lock.acquire(blocking=False, token=token):
                 raise RebuildRefused("another process is filling the boards")
         new = NewBoards(self._redis, self._swap, token, self._now)
-        renewing = asyncio.create_task(new.renew(lock))
+        done = asyncio.Event()
+        renewing = asyncio.create_task(new.renew(lock, done))
         try:
             with redis.reached():
                 yield new
         finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
+            done.set()
+            await renewing
             with suppress(RedisError):  # then all of it expires
                 await new.drop()
                 await lock.release()
@@ -186,6 +191,15 @@ class Store:
             self.found_empty.set()
             raise NotFilled
         return reply
+
+
+@dataclass
+class _Loaded:
+    """A loaded key: when it expires once it is live, the command that counts its rows, and how many there must be."""
+
+    expiry: str | int
+    counts: str
+    size: int = 0
 
 
 class NewBoards:
@@ -203,10 +217,9 @@ class NewBoards:
         self._swap = swap
         self._token = token
         self._now = now
-        self._rows: defaultdict[Board, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
+        self._rows: defaultdict[Board, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = defaultdict(lambda: ([], []))
         self._waiting = 0
-        self._expiries: dict[str, str | int] = {}
-        """When each loaded key expires once it is live, by its name."""
+        self._loaded: dict[str, _Loaded] = {}
 
     async def add(self, player_id: str, totals: Mapping[Board, Total]) -> None:
         """Adds a player with its totals. A player comes once."""
@@ -214,8 +227,8 @@ class NewBoards:
         for board, total in totals.items():
             place = _PLACE.pack(LAST_SEQUENCE - total.reached)
             scores, places = self._rows[board]
-            scores += (total.score, place + player)
-            places += (player, place)
+            scores.append((total.score, place + player))
+            places.append((player, place))
         self._waiting += len(totals)
         if self._waiting >= LOADED_AT_ONCE:
             await self._flush()
@@ -224,7 +237,7 @@ class NewBoards:
         """Adds players that may not come back."""
         if player_ids:
             async with self._redis.pipeline(transaction=False) as pipe:
-                self._load(pipe, "deleted", "+inf", "SADD", map(_player, player_ids))
+                self._load(pipe, "deleted", "+inf", "SADD", [(_player(player_id),) for player_id in player_ids])
                 await pipe.execute()
 
     async def put_in_place(self, sequence: int) -> None:
@@ -237,42 +250,48 @@ class NewBoards:
             RebuildRefused: The lock, or something that was loaded, was lost meanwhile.
         """
         await self._flush()
-        loaded = [self._key(name) for name in self._expiries]
-        live = [PREFIX + name for name in self._expiries]
-        arguments = [self._token, sequence, self._now(), *self._expiries.values()]
+        loaded = [self._key(name) for name in self._loaded]
+        live = [PREFIX + name for name in self._loaded]
+        arguments = [self._token, sequence, self._now()]
+        for key in self._loaded.values():
+            arguments += (key.expiry, key.counts, key.size)
         if not await self._swap([REBUILD, WATERMARK, AHEAD, DELETED, BOARDS, *loaded, *live], arguments):
-            raise RebuildRefused("filling the boards took too long without Redis, and has to begin anew")
+            raise RebuildRefused("Redis lost something while the boards were filled, so that has to begin anew")
 
-    async def renew(self, lock: Lock) -> None:
+    async def renew(self, lock: Lock, done: asyncio.Event) -> None:
         """Keeps the lock, and what was loaded, from expiring; whether it could shows when they are put in place."""
         while True:
-            await asyncio.sleep(LOCK_TTL / 3)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOCK_TTL / 3):
+                    await done.wait()
+                    return
             with suppress(RedisError):
                 await lock.extend(LOCK_TTL, replace_ttl=True)
                 async with self._redis.pipeline(transaction=False) as pipe:
-                    for name in self._expiries:
+                    for name in self._loaded:
                         pipe.expire(self._key(name), LOADING_TTL)
                     await pipe.execute()
 
     async def drop(self) -> None:
         """Deletes what was loaded and not put in place."""
-        if self._expiries:
-            await self._redis.unlink(*map(self._key, self._expiries))
+        if self._loaded:
+            await self._redis.unlink(*map(self._key, self._loaded))
 
     async def _flush(self) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
             for board, (scores, places) in self._rows.items():
                 expiry = _expiry(board)
+                if board.name not in self._loaded:
+                    self._load(pipe, "boards", "+inf", "ZADD", [(expiry, PREFIX + board.name)])
                 self._load(pipe, board.name, expiry, "ZADD", scores)
                 self._load(pipe, board.name + REACHED, expiry, "HSET", places)
-                self._load(pipe, "boards", "+inf", "ZADD", (expiry, PREFIX + board.name))
             await pipe.execute()
         self._rows.clear()
         self._waiting = 0
 
-    def _load(self, pipe: Any, name: str, expiry: str | int, command: str, arguments: Iterable[Any]) -> None:
-        self._expiries[name] = expiry
-        pipe.execute_command(command, self._key(name), *arguments)
+    def _load(self, pipe: Any, name: str, expiry: str | int, command: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._loaded.setdefault(name, _Loaded(expiry, _COUNTS[command])).size += len(rows)
+        pipe.execute_command(command, self._key(name), *(value for row in rows for value in row))
         pipe.expire(self._key(name), LOADING_TTL)
 
     def _key(self, name: str) -> str:

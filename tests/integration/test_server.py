@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -204,6 +204,25 @@ async def test_a_stop_lets_calls_end_closes_streams_and_says_not_serving(
     assert (await call).battle_id == "done"
     assert await listening == [Status.SERVING, Status.NOT_SERVING]
     await stopping
+
+
+async def test_a_stop_ends_background_work_that_loses_a_cancellation() -> None:
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        with suppress(asyncio.CancelledError):
+            begun.set()
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def build(settings: ServerSettings) -> AsyncIterator[Server]:
+        wired = Server(settings, "127.0.0.1:0")
+        wired.run_beside(work())
+        yield wired
+
+    async with asyncio.timeout(20), running(build, ServerSettings(shutdown_grace=0)):
+        await begun.wait()
 
 
 async def test_two_servers_do_not_share_a_port(server: Server) -> None:
