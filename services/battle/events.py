@@ -15,7 +15,7 @@ from services.battle.battles import Battle
 from services.battle.messages import to_message
 from services.battle.queue import Queue
 from services.common import logs
-from services.common.errors import ResourceExhausted
+from services.common.errors import ResourceExhausted, Unavailable
 from skirmish.battle.v1 import battle_pb2
 
 LOOK_INTERVAL = 5.0
@@ -34,7 +34,8 @@ def to_announcement(ended: Iterable[Battle]) -> bytes:
 
 
 class Watcher:
-    """What one watch stream has not sent yet. It is closed when its reader is too slow, or the server stops."""
+    """What one watch stream has not sent yet. It is closed when its reader is too slow, or the server stops: both are
+    errors to the caller, who would else take it for the end of what there is to see."""
 
     def __init__(self) -> None:
         self._unread: asyncio.Queue[battle_pb2.Battle | None] = asyncio.Queue(UNREAD_AT_MOST)
@@ -52,15 +53,18 @@ class Watcher:
             self._unread.get_nowait()
         self._unread.put_nowait(None)
 
-    async def next(self) -> battle_pb2.Battle | None:
-        """Returns the next ended battle, None when the server stops.
+    async def next(self) -> battle_pb2.Battle:
+        """Returns the next ended battle.
 
         Raises:
             ResourceExhausted: The reader fell too far behind.
+            Unavailable: The server stops.
         """
         battle = await self._unread.get()
         if self._too_slow:
             raise ResourceExhausted("you read too slowly; watch again", "WATCHER_TOO_SLOW", retry_delay=1.0)
+        if battle is None:
+            raise Unavailable("this server stops; watch again", "STOPPING")
         return battle
 
 

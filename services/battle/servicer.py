@@ -105,8 +105,6 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
                         announced = await watcher.next()
                 except TimeoutError:
                     announced = to_message(await self._get(request.battle_id))
-                if announced is None:
-                    return
                 if announced.state != message.state:
                     yield announced
                 message = announced
@@ -119,8 +117,8 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
                 wrong.uuid("player_id", request.player_id)
         with self._hub.watch(request.player_id or EVERYTHING) as watcher:
             await context.send_initial_metadata(())  # tells the caller that nothing is missed from now on
-            while (battle := await watcher.next()) is not None:
-                yield battle
+            while True:
+                yield await watcher.next()
 
     async def GetQueueStatus(self, request: battle_pb2.GetQueueStatusRequest, context: Any) -> battle_pb2.QueueStatus:
         counts = await self._database.read(store.look_at_queue)

@@ -102,7 +102,7 @@ async def _abort(error: Exception, call: grpc.HandlerCallDetails, context: Conte
     """Ends the call with the status of an error; an unexpected one is logged and masked."""
     if isinstance(error, grpc.aio.AbortError):  # the handler chose a status itself
         raise error
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) and error.__cause__:
         log.warning("unavailable", method=call.method, problem=error.message, cause=repr(error.__cause__))
     elif isinstance(error, SkirmishError):
         log.debug("refused", method=call.method, code=error.code.name, problem=error.message)

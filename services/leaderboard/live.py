@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
-from services.common.errors import ResourceExhausted
+from services.common.errors import ResourceExhausted, Unavailable
 from services.leaderboard import boards
 from services.leaderboard.store import Page, Store
 
@@ -47,7 +47,7 @@ class LiveBoards:
 
         Raises:
             ResourceExhausted: Too many watch.
-            Unavailable: Redis is out of reach, or the boards are being filled.
+            Unavailable: Redis is out of reach, the boards are being filled, or the server stops.
         """
         if self._watchers >= self._max:
             raise ResourceExhausted(f"{self._max:,} streams are open", "TOO_MANY_WATCHERS", retry_delay=5.0)
@@ -62,6 +62,7 @@ class LiveBoards:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(INTERVAL):
                         await self._stopping.wait()
+            raise Unavailable("this server stops; watch again", "STOPPING")
         finally:
             self._watchers -= 1
 

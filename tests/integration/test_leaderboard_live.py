@@ -63,7 +63,7 @@ async def test_a_watch_of_today_goes_over_to_the_next_day(
     assert len((await anext(told)).entries) == 0
 
 
-async def test_a_watch_ends_properly_when_the_server_stops(redis_url: str, source: SettlementSource) -> None:
+async def test_a_watch_is_told_to_watch_again_when_the_server_stops(redis_url: str, source: SettlementSource) -> None:
     async with AsyncExitStack() as stack:
         async with source.serving() as port, leaderboard(redis_url, port, Clock()) as service:
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{service.port}"))
@@ -71,7 +71,10 @@ async def test_a_watch_ends_properly_when_the_server_stops(redis_url: str, sourc
             told = aiter(boards.WatchEntries(leaderboard_pb2.WatchEntriesRequest(board="all"), timeout=30))
             await anext(told)
             ending = asyncio.ensure_future(anext(told, None))
-        assert await ending is None
+        with pytest.raises(grpc.aio.AioRpcError) as stopped:
+            await ending
+    assert stopped.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert stopped.value.details() == "this server stops; watch again"
 
 
 async def test_an_unknown_board_is_refused(service: Service) -> None:
