@@ -10,17 +10,16 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from services.common import logs
-from services.common.errors import ResourceExhausted, SkirmishError, Unavailable, to_status
+from services.common.errors import InvalidArgument, ResourceExhausted, SkirmishError, Unavailable, Violation, to_status
 
 REQUEST_ID_HEADER = "x-request-id"
 """The metadata key of a caller's own request id, for logs; it comes back in the trailing metadata."""
 
 _UNLIMITED = ("/grpc.health.", "/grpc.reflection.")
-_BUSY = ResourceExhausted("too many calls at once; try again shortly", "TOO_MANY_CALLS", retry_delay=0.2)
-
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = logs.get(__name__)
@@ -53,14 +52,14 @@ class Boundary(grpc.aio.ServerInterceptor):
         if handler.response_streaming:
             make = grpc.unary_stream_rpc_method_handler
             behavior = self._stream(handler.unary_stream, call)
-        return make(behavior, handler.request_deserializer, handler.response_serializer)
+        return make(behavior, _decoder(handler.request_deserializer), handler.response_serializer)
 
     def _answer(self, method: Any, call: grpc.HandlerCallDetails) -> Any:
         async def answer(request: Any, context: Context) -> Any:
             request_id = _begin(call, context)
             try:
                 with self._room():
-                    return await method(request, context)
+                    return await method(_decoded(request), context)
             except Exception as error:
                 await _abort(error, call, context, request_id)
 
@@ -70,7 +69,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             request_id = _begin(call, context)
             try:
-                async with aclosing(method(request, context)) as responses:
+                async with aclosing(method(_decoded(request), context)) as responses:
                     async for response in responses:
                         yield response
             except Exception as error:
@@ -81,12 +80,35 @@ class Boundary(grpc.aio.ServerInterceptor):
     @contextmanager
     def _room(self) -> Iterator[None]:
         if self._running >= self._limit:
-            raise _BUSY
+            # A new one each time: one that is raised again and again keeps the frames of every call it has refused.
+            raise ResourceExhausted("too many calls at once; try again shortly", "TOO_MANY_CALLS", retry_delay=0.2)
         self._running += 1
         try:
             yield
         finally:
             self._running -= 1
+
+
+def _decoder(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Returns what decodes requests, and gives an error in place of one that can't be decoded.
+
+    If it raised that, gRPC would answer UNKNOWN, with the words of Python, before any handler is asked.
+    """
+
+    def decode_or_refuse(encoded: bytes) -> Any:
+        try:
+            return decode(encoded)
+        except DecodeError:
+            told = "must be a protobuf message of the method's request type, with texts in UTF-8"
+            return InvalidArgument([Violation("request", told)], "UNDECODABLE_REQUEST")
+
+    return decode_or_refuse
+
+
+def _decoded(request: Any) -> Any:
+    if isinstance(request, InvalidArgument):
+        raise request
+    return request
 
 
 def _begin(call: grpc.HandlerCallDetails, context: Context) -> str:
