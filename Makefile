@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format protos lock clean
+.PHONY: help run demo test faults lint format protos lock clean
 .NOTPARALLEL:
 
 help:  ## List the targets.
@@ -19,6 +19,10 @@ demo: .venv/.local skirmish/.built  ## Against a running set: named players, 5,0
 
 test: .venv/.dev skirmish/.built  ## Run the tests (ARGS="-k name" narrows them down).
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: .venv/.dev skirmish/.built  ## Kill, pause and cut off real processes (MINUTES=2 DATABASE=sqlite|postgresql SEED=1).
+	@exec $(BIN)/python -m tests.faults --minutes $(or $(MINUTES),2) --database $(or $(DATABASE),sqlite) \
+		--workers $(or $(WORKERS),2) --replicas $(or $(REPLICAS),1) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: .venv/.dev skirmish/.built  ## Check code, types and contracts.
 	$(BIN)/ruff check .

@@ -56,9 +56,9 @@ async def boards_complete(skirmish: Skirmish, timeout: float = 30) -> None:
 
 
 async def _is_board_complete(skirmish: Skirmish) -> bool:
-    stolen = {p.player_id: p.resources_stolen async for p in _players(skirmish) if p.resources_stolen}
+    stolen = {p.player_id: p.resources_stolen async for p in list_players(skirmish) if p.resources_stolen}
     try:
-        return stolen == {entry.player_id: entry.score for entry in await _board(skirmish, "all")}
+        return stolen == {entry.player_id: entry.score for entry in await list_board(skirmish, "all")}
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNAVAILABLE:  # the boards are being filled
             return False
@@ -83,7 +83,7 @@ async def check(skirmish: Skirmish, acknowledged: Collection[str]) -> oracle.Wor
     settle_sequences = _settle_sequences(skirmish.player_database_url)
     assert set(settle_sequences) == set(ids), "not every battle was settled exactly once"
 
-    players = {player.player_id: player async for player in _players(skirmish)}
+    players = {player.player_id: player async for player in list_players(skirmish)}
     ledgers = {player_id: await _ledger(skirmish, player_id) for player_id in players}
     start = {player_id: (entries[0].gold_change, entries[0].silver_change) for player_id, entries in ledgers.items()}
     world = oracle.replay(start, (_told(b, reports.get(b.battle_id), settle_sequences[b.battle_id]) for b in battles))
@@ -98,7 +98,7 @@ async def check(skirmish: Skirmish, acknowledged: Collection[str]) -> oracle.Wor
         assert (player.gold, player.silver) == world.balances[player_id], f"balances of {player_id}"
         _check_ledger(player, ledgers[player_id], battles)
     for board, entries in world.boards.items():
-        shown = [oracle.Entry(entry.rank, entry.player_id, entry.score) for entry in await _board(skirmish, board)]
+        shown = [oracle.Entry(entry.rank, entry.player_id, entry.score) for entry in await list_board(skirmish, board)]
         assert shown == entries, f"board {board}"
     return world
 
@@ -147,7 +147,7 @@ def _check_ledger(
     assert [entry.battle_number for entry in fought] == list(range(1, len(mine) + 1))
 
 
-async def _players(skirmish: Skirmish) -> AsyncIterator[player_pb2.Player]:
+async def list_players(skirmish: Skirmish) -> AsyncIterator[player_pb2.Player]:
     request = player_pb2.ListPlayersRequest(page_size=100)
     while True:
         page = await skirmish.players.ListPlayers(request)
@@ -181,7 +181,7 @@ async def _ledger(skirmish: Skirmish, player_id: str) -> list[player_pb2.LedgerE
         request.page_token = page.next_page_token
 
 
-async def _board(skirmish: Skirmish, board: str) -> list[leaderboard_pb2.Entry]:
+async def list_board(skirmish: Skirmish, board: str) -> list[leaderboard_pb2.Entry]:
     request = leaderboard_pb2.ListEntriesRequest(board=board, page_size=100)
     entries: list[leaderboard_pb2.Entry] = []
     while True:

