@@ -108,12 +108,17 @@ async def work_in_hand(stack: Stack) -> None:
                 return
 
 
+async def killed_and_back(stack: Stack, name: str) -> None:
+    """Kills a process and waits until it was started again."""
+    killed = stack.kill(name)
+    await asyncio.to_thread(stack.wait_until, lambda: stack.pids().get(name, killed) != killed)
+
+
 async def test_workers_killed_with_work_in_hand(crashing: Stack) -> None:
     async def disturb() -> None:
         for name in itertools.islice(itertools.cycle(["worker-1", "worker-2"]), 4):
             await work_in_hand(crashing)
-            crashing.kill(name)
-            await asyncio.to_thread(crashing.wait_until, lambda: len(crashing.pids()) == 7)
+            await killed_and_back(crashing, name)
 
     await fight_through(crashing, disturb)
 
