@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults lint format protos lock clean
+.PHONY: help run demo test faults bench lint format protos lock clean
 .NOTPARALLEL:
 
 help:  ## List the targets.
@@ -23,6 +23,9 @@ test: .venv/.dev skirmish/.built  ## Run the tests (ARGS="-k name" narrows them 
 faults: .venv/.dev skirmish/.built  ## Kill, pause and cut off real processes (MINUTES=2 DATABASE=sqlite|postgresql SEED=1).
 	@exec $(BIN)/python -m tests.faults --minutes $(or $(MINUTES),2) --database $(or $(DATABASE),sqlite) \
 		--workers $(or $(WORKERS),2) --replicas $(or $(REPLICAS),1) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+bench: .venv/.local .venv/.bench skirmish/.built  ## Measure everything (ARGS="--quick", ARGS="--only boards", ARGS=--help).
+	@exec $(BIN)/python -m bench $(ARGS)
 
 lint: .venv/.dev skirmish/.built  ## Check code, types and contracts.
 	$(BIN)/ruff check .
@@ -43,7 +46,8 @@ lock: .venv/.dev  ## Bring requirements/*.lock up to date with pyproject.toml (n
 		--no-emit-index-url --no-emit-find-links pyproject.toml "$$@"; }; \
 	lock -o requirements/service.lock && \
 	lock --extra local -c requirements/service.lock -o requirements/local.lock && \
-	lock --extra dev -c requirements/local.lock -o requirements/dev.lock
+	lock --extra dev -c requirements/local.lock -o requirements/dev.lock && \
+	lock --extra bench -c requirements/dev.lock -o requirements/bench.lock
 
 clean:  ## Remove the environment, the stubs and all data of `make run`.
 	rm -rf .venv .data skirmish .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,95 @@
+"""How long one battle takes, from SubmitBattle to the SETTLED that WatchBattle tells, alone and under half load."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+
+from bench.figures import Samples, at_most, percentile
+from bench.run import Run
+from bench.sets import TIMEOUT, Skirmish, both
+from bench.shapes import SHAPES
+from skirmish.battle.v1 import battle_pb2
+
+GROUP = "Latency of one battle"
+LOAD_BATCH = 50
+"""Battles in one SubmitBattles call of the load: small, so that it is even."""
+PAUSE = (0.005, 0.03)
+"""Seconds between two battles that are timed, so that they do not keep step with anything."""
+TARGETS = {("idle", 50): at_most(15), ("idle", 99): at_most(50), ("half load", 99): at_most(150)}
+
+
+async def measure(run: Run) -> None:
+    """Times battles one by one: on a set that does nothing else, then on one that is kept busy by half."""
+    timed, calibration = run.size(200, 40), run.size(10_000, 2_000)
+    run.begin(GROUP, run.rounds * 2 * 2)
+    samples = Samples()
+    run.say("starting")
+    async with both(run, workers=1) as (sets, _):
+        for number in range(run.rounds):
+            chance = random.Random(number)
+            for skirmish in sets:
+                with run.leg(f"{skirmish.name}, idle"):
+                    _add(samples, f"{skirmish.name}, idle", await _time_battles(skirmish, timed, chance))
+                requests = skirmish.requests(SHAPES["uniform"](skirmish.player_ids, calibration, chance))
+                rate = calibration / await skirmish.fight(requests) / 2
+                samples.add(f"{skirmish.name}, half load (battles/s)", rate)
+                with run.leg(f"{skirmish.name}, half load"):
+                    async with loaded(skirmish, rate, chance):
+                        _add(samples, f"{skirmish.name}, half load", await _time_battles(skirmish, timed, chance))
+    for name, values in samples.of.items():
+        what, _, unit = name.removesuffix(")").partition(" (")
+        _, kind, *percent = what.split(", ")
+        target = TARGETS.get((kind, int(percent[0][1:]))) if percent else None
+        run.add(what, unit, values, target)
+
+
+@contextlib.asynccontextmanager
+async def loaded(skirmish: Skirmish, rate: float, chance: random.Random) -> AsyncIterator[None]:
+    """Submits so many battles a second in even steps, whatever becomes of them, and waits for their end at the end."""
+    loading = asyncio.create_task(_load(skirmish, rate, chance))
+    try:
+        yield
+    finally:
+        loading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loading
+    await skirmish.until_quiet()
+
+
+async def _load(skirmish: Skirmish, rate: float, chance: random.Random) -> None:
+    loop = asyncio.get_running_loop()
+    began, sent = loop.time(), 0
+    calls: set[asyncio.Task[object]] = set()
+    try:
+        while True:
+            pairs = SHAPES["uniform"](skirmish.player_ids, LOAD_BATCH, chance)
+            call = asyncio.create_task(skirmish.submit(skirmish.requests(pairs)))
+            calls.add(call)
+            call.add_done_callback(calls.discard)
+            sent += LOAD_BATCH
+            await asyncio.sleep(began + sent / rate - loop.time())
+    finally:
+        await asyncio.gather(*calls)
+
+
+async def _time_battles(skirmish: Skirmish, count: int, chance: random.Random) -> list[float]:
+    """Returns the milliseconds that each of some battles took."""
+    loop = asyncio.get_running_loop()
+    taken = []
+    for challenger, opponent in SHAPES["uniform"](skirmish.player_ids, count, chance):
+        request = battle_pb2.SubmitBattleRequest(challenger_id=challenger, opponent_id=opponent)
+        began = loop.time()
+        battle = await skirmish.battles.SubmitBattle(request, timeout=TIMEOUT)
+        watch = battle_pb2.WatchBattleRequest(battle_id=battle.battle_id)
+        async for seen in skirmish.battles.WatchBattle(watch, timeout=TIMEOUT):
+            battle = seen
+        taken.append(1000 * (loop.time() - began))
+        assert battle.state == battle_pb2.Battle.SETTLED
+        await asyncio.sleep(chance.uniform(*PAUSE))
+    return taken
+
+
+def _add(samples: Samples, name: str, taken: list[float]) -> None:
+    for percent in (50, 99):
+        samples.add(f"{name}, p{percent} (ms)", percentile(taken, percent))
