@@ -60,6 +60,7 @@ _MARK, _WON, _DELETED = range(3)
 _PLACE = struct.Struct(">Q")
 
 
+_Rows = list[tuple[Any, ...]]
 _COUNTS = {"ZADD": "ZCARD", "HSET": "HLEN", "SADD": "SCARD"}
 
 
@@ -217,7 +218,7 @@ class NewBoards:
         self._swap = swap
         self._token = token
         self._now = now
-        self._rows: defaultdict[Board, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = defaultdict(lambda: ([], []))
+        self._rows: defaultdict[Board, tuple[_Rows, _Rows]] = defaultdict(lambda: ([], []))
         self._waiting = 0
         self._loaded: dict[str, _Loaded] = {}
 
@@ -289,7 +290,7 @@ class NewBoards:
         self._rows.clear()
         self._waiting = 0
 
-    def _load(self, pipe: Any, name: str, expiry: str | int, command: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _load(self, pipe: Any, name: str, expiry: str | int, command: str, rows: _Rows) -> None:
         self._loaded.setdefault(name, _Loaded(expiry, _COUNTS[command])).size += len(rows)
         pipe.execute_command(command, self._key(name), *(value for row in rows for value in row))
         pipe.expire(self._key(name), LOADING_TTL)

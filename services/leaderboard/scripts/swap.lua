@@ -2,15 +2,16 @@
 --
 -- KEYS  1 the lock, 2 watermark, 3 ahead, 4 deleted, 5 boards, then all loaded keys, then the live key of each.
 -- ARGV  1 the lock's token; 2 the place up to which the loaded boards count; 3 the time in microseconds; then of each
---       loaded key the time when it expires, "+inf" for never.
+--       loaded key the time when it expires, "+inf" for never, the command that counts its rows, and their number.
 -- Gives 1, or 0 when the lock was lost or something that was loaded is gone; then nothing is changed.
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
+-- A server that lost the end of what was written to it may well have the lock, and the beginning of every key.
 local count = (#KEYS - 5) / 2
-for i = 6, 5 + count do
-  if redis.call('EXISTS', KEYS[i]) == 0 then
+for i = 1, count do
+  if redis.call(ARGV[3 * i + 2], KEYS[5 + i]) ~= tonumber(ARGV[3 * i + 3]) then
     return 0
   end
 end
@@ -21,9 +22,9 @@ for _, board in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
 end
 redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5])
 
-for i = 6, 5 + count do
-  local live, expire_time = KEYS[i + count], ARGV[i - 2]
-  redis.call('RENAME', KEYS[i], live)
+for i = 1, count do
+  local live, expire_time = KEYS[5 + count + i], ARGV[3 * i + 1]
+  redis.call('RENAME', KEYS[5 + i], live)
   if expire_time == '+inf' then
     redis.call('PERSIST', live)
   else
