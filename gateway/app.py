@@ -1,29 +1,38 @@
-"""The application: every route of the contracts, the heartbeat, and nothing else."""
+"""The application: every route of the contracts, what describes them, the heartbeat and the page, and nothing else."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypedDict
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway import static
 from gateway.boundary import Boundary
-from gateway.calls import Limit, UnaryCall
+from gateway.browsers import CrossOrigin
+from gateway.calls import Limit, SharedCall, UnaryCall
 from gateway.health import Heartbeat
-from gateway.routes import Endpoint, bindings, resources
+from gateway.routes import Endpoint, Table, bindings, resources
 from gateway.settings import Settings
+from gateway.streams import StreamCall
 from gateway.upstreams import SERVICES, Channels, open_channels
-from services.common.errors import NotFound
+from services.common.errors import NotFound, ResourceExhausted
+
+SHARED = "leaderboard"
+"""The service whose answers are shared by all who ask the same: boards have many readers."""
+_TOO_MANY_REQUESTS = ResourceExhausted(
+    "too many requests at once; try again shortly", "TOO_MANY_REQUESTS", retry_delay=1.0
+)
+_TOO_MANY_STREAMS = ResourceExhausted("too many streams are open; try again later", "TOO_MANY_STREAMS", retry_delay=5.0)
 
 
 class State(TypedDict):
-    """What every request finds in ``request.state``."""
+    """What every request finds in ``request.state``, beside its connection and its request id."""
 
     channels: Channels
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> ASGIApp:
     """Makes the application. It opens its channels when it is started, not before.
 
     Raises:
@@ -31,19 +40,29 @@ def create_app(settings: Settings) -> Starlette:
     """
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[State]:
+    async def lifespan(_: Router) -> AsyncIterator[State]:
         async with open_channels(settings) as channels:
             yield {"channels": channels}
 
-    limit = Limit(settings.max_concurrent_requests)
-    endpoints: dict[tuple[str, str], Endpoint] = {("/heartbeat", "GET"): Heartbeat(settings.health_timeout)}
+    requests = Limit(settings.max_concurrent_requests, _TOO_MANY_REQUESTS)
+    streams = Limit(settings.max_streams, _TOO_MANY_STREAMS)
+    endpoints: dict[tuple[str, str], Endpoint] = dict(static.endpoints())
+    endpoints["/heartbeat", "GET"] = Heartbeat(settings.health_timeout)
     for name, service in SERVICES.items():
         for binding in bindings(service):
-            if not binding.rpc.server_streaming:
-                endpoints[binding.template.shape, binding.method] = UnaryCall(name, binding, settings, limit)
-    app = Starlette(routes=resources(endpoints), middleware=[Middleware(Boundary)], lifespan=lifespan)
-    app.router.default = _not_found
-    return app
+            endpoint: Endpoint
+            if binding.rpc.server_streaming:
+                endpoint = StreamCall(name, binding, settings, streams)
+            elif name == SHARED and binding.method == "GET":
+                endpoint = SharedCall(name, binding, settings, requests)
+            else:
+                endpoint = UnaryCall(name, binding, settings, requests)
+            endpoints[binding.template.shape, binding.method] = endpoint
+    table = Table(resources(endpoints))
+    app = Boundary(Router([table], redirect_slashes=False, default=_not_found, lifespan=lifespan))
+    if not settings.cors_origins:
+        return app
+    return CrossOrigin(app, settings.cors_origins.replace(" ", "").split(","))
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

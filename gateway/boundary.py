@@ -8,10 +8,9 @@ import uuid
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import to_response
+from gateway.errors import the_gateway_stops, to_response
 from services.common import logs
 from services.common.boundary import REQUEST_ID_HEADER
-from services.common.errors import Unavailable
 
 _HEADER = REQUEST_ID_HEADER.encode()
 _SANE = re.compile(rb"[!-~]{1,64}")
@@ -59,7 +58,7 @@ class Boundary:
             if status:  # half an answer is out: the server can only close the connection
                 raise
             if isinstance(error, asyncio.CancelledError):  # the grace of the shutdown is over
-                error = Unavailable("the gateway is stopping; try again", "STOPPING")
+                error = the_gateway_stops()
             await to_response(error)(scope, receive, answer)
         finally:
             took = round((time.perf_counter() - began) * 1000, 1)

@@ -1,14 +1,18 @@
-"""The endpoints of RPCs: an HTTP request in, a gRPC call, an HTTP response out."""
+"""The endpoints of unary RPCs: an HTTP request in, a gRPC call, an HTTP response out."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive
 
+from gateway.answers import FOREVER, IF_UNCHANGED, Answer
 from gateway.bodies import read_body
 from gateway.errors import from_call
 from gateway.routes import Binding
@@ -16,8 +20,13 @@ from gateway.settings import Settings
 from gateway.transcoding import Transcoder
 from services.common.boundary import REQUEST_ID_HEADER
 from services.common.errors import ResourceExhausted
+from skirmish.battle.v1 import battle_pb2
 
-_BUSY = ResourceExhausted("too many requests at once; try again shortly", "TOO_MANY_REQUESTS", retry_delay=1.0)
+FINAL: dict[str, Callable[[Any], bool]] = {
+    "skirmish.battle.v1.BattleService.GetBattle": lambda battle: battle.state != battle_pb2.Battle.QUEUED,
+    "skirmish.battle.v1.BattleService.GetBattleReport": lambda _: True,
+}
+"""Tells of responses whether they will ever be others, which contracts say in words alone. By RPC; none of the rest."""
 
 
 class Limit:
@@ -25,10 +34,12 @@ class Limit:
 
     Args:
         most: How many may.
+        error: What those beyond it are refused with.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, error: ResourceExhausted) -> None:
         self._most = most
+        self._error = error
         self._running = 0
 
     @contextmanager
@@ -39,7 +50,7 @@ class Limit:
             ResourceExhausted: There are too many.
         """
         if self._running >= self._most:
-            raise _BUSY
+            raise self._error
         self._running += 1
         try:
             yield
@@ -64,43 +75,89 @@ class UnaryCall:
         self._method = binding.full_method
         self._transcoder = Transcoder(binding)
         self._read_response = GetMessageClass(binding.rpc.output_type).FromString
+        self._is_final = FINAL.get(binding.rpc.full_name, lambda _: False)
         self._settings = settings
         self._limit = limit
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> ASGIApp:
         with self._limit.hold():
             try:
                 body = await read_body(request, self._transcoder.takes_body, self._settings)
             except ClientDisconnect:
                 return _LEFT
-            return await self._call(request, body)
+            call = self._begin(request, body)
+            leaving = asyncio.create_task(_cancel_when_left(request.receive, call))
+            try:
+                response = await self._end(call)
+            except asyncio.CancelledError:
+                if leaving.done():
+                    return _LEFT
+                raise
+            finally:
+                leaving.cancel()
+        printed = self._transcoder.response(response).encode()
+        return Answer(printed, cache_control=FOREVER, etag="strong") if self._is_final(response) else Answer(printed)
 
-    async def _call(self, request: Request, body: bytes) -> Response:
+    def _begin(self, request: Request, body: bytes) -> "grpc.aio.UnaryUnaryCall[Message, Message]":
         query = request.scope["query_string"].decode("latin-1")
         message = self._transcoder.request(request.scope["path_values"], query, body)
         channel: grpc.aio.Channel = request.state.channels[self._service]
         method = channel.unary_unary(self._method, type(message).SerializeToString, self._read_response)
         metadata = ((REQUEST_ID_HEADER, request.state.request_id),)
-        call = method(message, timeout=self._settings.timeout, metadata=metadata)
-        leaving = asyncio.create_task(_cancel_when_left(request, call))
+        return method(message, timeout=self._settings.timeout, metadata=metadata)
+
+    async def _end(self, call: "grpc.aio.UnaryUnaryCall[Message, Message]") -> Message:
         try:
-            response = await call
+            return await call
         except grpc.aio.AioRpcError as error:
             raise from_call(error, self._service) from None
-        except asyncio.CancelledError:
-            if leaving.done():
-                return _LEFT
-            raise
-        finally:
-            leaving.cancel()
-        return Response(self._transcoder.response(response), media_type="application/json")
+
+
+class SharedCall(UnaryCall):
+    """The endpoint of a unary RPC that only reads, and that many call with the very same request at the same time.
+
+    One call answers all who ask for the same path and query within a fraction of a second after it began, whether it
+    has been answered by then or not. So an answer may be that much older than its request, and no more.
+    """
+
+    def __init__(self, service: str, binding: Binding, settings: Settings, limit: Limit) -> None:
+        super().__init__(service, binding, settings, limit)
+        self._answers: dict[tuple[bytes, bytes], asyncio.Task[Answer]] = {}
+
+    async def __call__(self, request: Request) -> ASGIApp:
+        with self._limit.hold():
+            await read_body(request, wanted=False, settings=self._settings)
+            asked = (request.scope["raw_path"], request.scope["query_string"])
+            answer = self._answers.get(asked)
+            if answer is None:
+                answer = self._answers[asked] = asyncio.create_task(self._ask(request))
+                asyncio.get_running_loop().call_later(self._settings.share_boards, self._forget, asked)
+            return await asyncio.shield(answer)  # one who leaves must not end it for the others
+
+    async def _ask(self, request: Request) -> Answer:
+        response = await self._end(self._begin(request, b""))
+        return Answer(self._transcoder.response(response).encode(), cache_control=IF_UNCHANGED, etag="weak")
+
+    def _forget(self, asked: tuple[bytes, bytes]) -> None:
+        self._answers.pop(asked).add_done_callback(_look_at_error)
 
 
 _LEFT = Response(status_code=499)
 """For the log alone: nobody is there to read it."""
 
 
-async def _cancel_when_left(request: Request, call: grpc.aio.Call) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def left(receive: Receive) -> None:
+    """Waits until a client leaves, once its body was read."""
+    while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _cancel_when_left(receive: Receive, call: grpc.aio.Call) -> None:
+    await left(receive)
     call.cancel()
+
+
+def _look_at_error(task: "asyncio.Task[Answer]") -> None:
+    """Keeps asyncio from complaining of an error that nobody was left to hear."""
+    if not task.cancelled():
+        task.exception()

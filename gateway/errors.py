@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from starlette.responses import Response
 
+from gateway.answers import NEVER
 from gateway.printing import printer, to_json
 from services.common import logs
 from services.common.errors import SkirmishError, Unavailable, to_status
@@ -97,10 +98,21 @@ def from_call(error: grpc.aio.AioRpcError, service: str) -> Exception:
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return Unavailable(f"the {service} service does not answer; try again shortly", service=service)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return HttpError(504, error.code(), f"the {service} service did not answer in time", "DEADLINE_EXCEEDED")
+        return too_slow(service)
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
         return HttpError(501, error.code(), f"the {service} service does not offer this", "UNIMPLEMENTED")
     return error
+
+
+def too_slow(service: str) -> HttpError:
+    """Returns what to raise when a service did not answer in time."""
+    told = f"the {service} service did not answer in time"
+    return HttpError(504, grpc.StatusCode.DEADLINE_EXCEEDED, told, "DEADLINE_EXCEEDED")
+
+
+def the_gateway_stops() -> Unavailable:
+    """Returns what to raise when a request can't be answered any more, since the process ends."""
+    return Unavailable("the gateway is stopping; try again", "STOPPING")
 
 
 def to_response(error: Exception) -> Response:
@@ -112,9 +124,10 @@ def to_response(error: Exception) -> Response:
         error = HttpError(500, grpc.StatusCode.INTERNAL, told, "INTERNAL", incident=incident)
     status = error.status if isinstance(error, UpstreamError) else to_status(error)
     code = _CODES[status.code]
-    http_status, headers = HTTP_STATUS[code], {}
+    http_status, headers = HTTP_STATUS[code], {"cache-control": NEVER}
     if isinstance(error, HttpError):
-        http_status, headers = error.http_status, error.headers
+        http_status = error.http_status
+        headers |= error.headers
     if delay := _retry_delay(status.details):
         headers["retry-after"] = str(delay)
     details = ",".join(map(_print_detail, status.details))

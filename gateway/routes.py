@@ -11,7 +11,7 @@ ends in a slash is another path. What else google/api/http.proto knows is refuse
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -20,12 +20,12 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import HttpError
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-"""What answers a request."""
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
+"""Returns what answers a request."""
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 _TEMPLATE = re.compile(rf"(/([A-Za-z0-9._~-]+|{_VARIABLE.pattern}))+(:[A-Za-z]+)?")
@@ -103,11 +103,12 @@ class Resource(BaseRoute):
     The texts of a path's variables reach the endpoint, still percent-encoded, as ``request.scope["path_values"]``.
 
     Args:
-        shape: As in Template.
+        shape: As in Template, or a path as it is.
         endpoints: The endpoints by HTTP method.
     """
 
     def __init__(self, shape: str, endpoints: Mapping[str, Endpoint]) -> None:
+        self.shape = shape
         self._pattern = re.compile("([^/:]+)".join(map(re.escape, shape.split("{}"))))
         self._endpoints = dict(endpoints)
         if "GET" in self._endpoints:
@@ -127,7 +128,7 @@ class Resource(BaseRoute):
         """
         method = scope["method"]
         if endpoint := self._endpoints.get(method):
-            response = await endpoint(Request(scope, receive, send))
+            response: ASGIApp = await endpoint(Request(scope, receive, send))
         elif method == "OPTIONS":
             response = Response(status_code=204, headers={"allow": self._allow})
         else:
@@ -148,3 +149,34 @@ def resources(endpoints: Mapping[tuple[str, str], Endpoint]) -> list[Resource]:
         by_shape.setdefault(shape, {})[method] = endpoint
     first_literals = sorted(by_shape, key=lambda shape: shape.replace("{}", "\uffff"))
     return [Resource(shape, by_shape[shape]) for shape in first_literals]
+
+
+class Table(BaseRoute):
+    """Finds the resource of a path among many.
+
+    Args:
+        resources: The resources; of two that match, the first one is taken.
+    """
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self._literal: dict[bytes, Resource] = {}
+        self._others = []
+        for resource in resources:
+            if "{}" in resource.shape:
+                self._others.append(resource)
+            else:
+                self._literal[resource.shape.encode()] = resource
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tells whether there is a resource."""
+        if resource := self._literal.get(scope["raw_path"]):
+            return Match.FULL, {"resource": resource, "path_values": ()}
+        for resource in self._others:
+            found, more = resource.matches(scope)
+            if found is Match.FULL:
+                return found, {"resource": resource, **more}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Has the resource answer."""
+        await scope["resource"].handle(scope, receive, send)

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 import uvloop
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from gateway.app import create_app
+from gateway.browsers import HEADERS
 from gateway.protocol import Protocol
 from gateway.settings import Settings
 from services.common import logs, settings
@@ -65,7 +66,7 @@ def serve(gateway: Settings) -> None:
     log.info("stopped")
 
 
-def create_app_of_process() -> Starlette:
+def create_app_of_process() -> ASGIApp:
     """Makes the application of one of several processes, which has its settings from the environment alone."""
     gateway = settings.load(Settings)
     logs.set_up(gateway, "gateway")
@@ -95,7 +96,7 @@ def _listen(address: str) -> socket.socket:
     return listener
 
 
-def _configuration(gateway: Settings, app: str | Callable[[], Starlette]) -> uvicorn.Config:
+def _configuration(gateway: Settings, app: str | Callable[[], ASGIApp]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=True,
@@ -109,6 +110,7 @@ def _configuration(gateway: Settings, app: str | Callable[[], Starlette]) -> uvi
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        headers=list(HEADERS.items()),
         timeout_keep_alive=gateway.idle_timeout,
         h11_max_incomplete_event_size=gateway.max_head_bytes,
         timeout_graceful_shutdown=math.ceil(gateway.shutdown_grace),

@@ -23,7 +23,8 @@ class Settings(ServiceSettings):
     idle_timeout: int = Field(
         30,
         ge=1,
-        description="Seconds that a connection may take to send a request's head, or to begin another request.",
+        description="Seconds that a connection may take to send a request's head, to begin another request, or to take "
+        "anything of an answer.",
     )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="The largest body taken.")
     max_head_bytes: int = Field(
@@ -31,4 +32,22 @@ class Settings(ServiceSettings):
     )
     max_concurrent_requests: int = Field(
         1000, ge=1, description="Requests that may wait for services at once, in each process; more are answered 429."
+    )
+    max_streams: int = Field(
+        500, ge=1, description="Streams that may be open at once, in each process; more are answered 429."
+    )
+    stream_lifetime: float = Field(
+        240.0,
+        gt=0,
+        description="Seconds after which a stream ends, for the client to open it anew. Keep it below the "
+        "MAX_CONNECTION_AGE of the services, which break what is older than twice that.",
+    )
+    stream_heartbeat: float = Field(15.0, gt=0, description="Seconds of silence after which a stream sends a comment.")
+    share_boards: float = Field(
+        0.2, ge=0, description="Seconds for which one read of a board answers all who ask the same."
+    )
+    cors_origins: str = Field(
+        "",
+        pattern=r"^(https?://[^\s,/*]+(, *https?://[^\s,/*]+)*)?$",
+        description="Origins whose pages may call, beside its own, as https://game.example; commas between several.",
     )

@@ -3,7 +3,8 @@
 Usage: python protos/build.py [--lint]
 
 The stubs go into the package ``skirmish/`` at the root of the repository: messages, their ``.pyi`` and the gRPC stubs
-with theirs. They are built, not committed, because generated code checks the version of grpcio that it meets.
+with theirs, and beside them ``contracts.binpb``, the descriptors with the comments that generated code leaves out. They
+are built, not committed, because generated code checks the version of grpcio that it meets.
 """
 
 import argparse
@@ -45,13 +46,19 @@ def build() -> None:
     )
     for folder in [STUBS, *(path for path in STUBS.rglob("*") if path.is_dir())]:
         (folder / "__init__.py").touch()
+    describe(STUBS / "contracts.binpb")
+
+
+def describe(image: Path) -> None:
+    """Writes the descriptors of every contract and of all that they import, comments included."""
+    compile_protos("--include_imports", "--include_source_info", f"--descriptor_set_out={image}")
 
 
 def lint() -> None:
     """Runs ``buf lint``. buf gets descriptors, since it would fetch the imported contracts from a registry itself."""
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "contracts.binpb"
-        compile_protos("--include_imports", "--include_source_info", f"--descriptor_set_out={image}")
+        describe(image)
         sys.exit(subprocess.run([BIN / "buf", "lint", image, "--config", PROTOS / "buf.yaml"], check=False).returncode)  # noqa: S603
 
 

@@ -22,6 +22,7 @@ from skirmish.player.v1 import player_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Context], Awaitable[Message]]
+Stream = Callable[[Any, Context], AsyncIterator[Message]]
 
 _REGISTER: dict[str, tuple[type, Callable[[Any, Any], None]]] = {
     "player": (player_pb2_grpc.PlayerServiceServicer, player_pb2_grpc.add_PlayerServiceServicer_to_server),
@@ -45,9 +46,11 @@ class Received:
 
 @dataclass
 class Upstreams:
-    """What the services answer, by the name of the RPC (an empty response unless told), and what reached them."""
+    """What the services answer, by the name of the RPC (an empty response unless told, or no message of a stream), and
+    what reached them."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
+    streams: dict[str, Stream] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     servers: dict[str, Server] = field(default_factory=dict)
 
@@ -64,6 +67,7 @@ class Upstreams:
     def forget(self) -> None:
         """Makes it as new."""
         self.answers.clear()
+        self.streams.clear()
         self.received.clear()
 
     def addresses(self) -> dict[str, str]:
@@ -74,14 +78,23 @@ class Upstreams:
         """Returns the method of a servicer."""
         response = GetMessageClass(rpc.output_type)
 
-        async def behave(_: Any, request: Any, context: Context) -> Message:
+        def note(request: Any, context: Context) -> None:
             metadata = dict(context.invocation_metadata() or ())
             remaining = context.time_remaining() or 0.0
             self.received.append(Received(rpc.name, request, metadata, remaining))
+
+        async def behave(_: Any, request: Any, context: Context) -> Message:
+            note(request, context)
             answer = self.answers.get(rpc.name)
             return await answer(request, context) if answer else response()
 
-        return behave
+        async def stream(_: Any, request: Any, context: Context) -> AsyncIterator[Message]:
+            note(request, context)
+            if rpc.name in self.streams:
+                async for message in self.streams[rpc.name](request, context):
+                    yield message
+
+        return stream if rpc.server_streaming else behave
 
 
 @asynccontextmanager
@@ -91,7 +104,7 @@ async def running_upstreams() -> AsyncIterator[Upstreams]:
     async with AsyncExitStack() as stack:
         for name, descriptor in SERVICES.items():
             base, register = _REGISTER[name]
-            methods = {rpc.name: upstreams.behavior(rpc) for rpc in descriptor.methods if not rpc.server_streaming}
+            methods = {rpc.name: upstreams.behavior(rpc) for rpc in descriptor.methods}
             server = Server(ServerSettings(shutdown_grace=0), "127.0.0.1:0")
             server.add(descriptor, register, type(f"Steered{base.__name__}", (base,), methods)())
             await server.start()
