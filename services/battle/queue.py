@@ -128,7 +128,8 @@ class Queue:
         if delivered is None:
             raise GroupLost
         first: Any = await self._redis.xrange(WAITING, min=b"(" + delivered, count=1)
-        return int(first[0][0].split(b"-")[0]) * 1000 if first else now
+        # Not after now, though the clock of Redis may be ahead: else all that waits would be due, again and again.
+        return min(now, int(first[0][0].split(b"-")[0]) * 1000) if first else now
 
     async def look(self) -> tuple[int, list[Consumer]]:
         """Returns the length of the stream, and the workers."""

@@ -22,15 +22,23 @@ class Sweeper:
 
     Args:
         publish_pause: Seconds after which a battle that still waits is published again; doubles with each time.
+        now: Gives the time in microseconds.
+        uniform: Draws a number from a range, so that sweepers differ in their pauses.
     """
 
     def __init__(
-        self, database: Database, queue: Queue, publish_pause: float, now: Callable[[], int] = clock.now
+        self,
+        database: Database,
+        queue: Queue,
+        publish_pause: float,
+        now: Callable[[], int] = clock.now,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._database = database
         self._queue = queue
         self._pause = publish_pause
         self._now = now
+        self._uniform = uniform
 
     async def run(self) -> None:
         """Sweeps until cancelled."""
@@ -43,7 +51,7 @@ class Sweeper:
             except (RedisError, OSError, Unavailable) as error:
                 log.warning("can't sweep", problem=repr(error))
             if swept < SWEPT_AT_ONCE:
-                await asyncio.sleep(min(1.0, self._pause / 5) * random.uniform(0.8, 1.2))  # noqa: S311
+                await asyncio.sleep(min(1.0, self._pause / 5) * self._uniform(0.8, 1.2))
 
     async def sweep(self) -> int:
         """Publishes what is due, the oldest first. Returns how many battles that were."""

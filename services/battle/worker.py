@@ -40,6 +40,7 @@ class Worker:
         batch_size: How many battles it takes at once.
         batches_at_once: How many batches it has in hand, so that one is fought while another waits to be settled.
         claim_idle: Seconds after which it takes over what another worker has in hand.
+        uniform: Draws a number from a range, so that workers differ in their pauses.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Worker:
         batch_size: int,
         batches_at_once: int,
         claim_idle: float,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._name = name
         self._database = database
@@ -60,6 +62,7 @@ class Worker:
         self._boards = boards
         self._batch_size = batch_size
         self._claim_idle = claim_idle
+        self._uniform = uniform
         self._slots = asyncio.Semaphore(batches_at_once)
         self._batches: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -99,7 +102,7 @@ class Worker:
         taken = 0
         while not self._stopping.is_set():
             if not taken:
-                pause = self._claim_idle * random.uniform(0.4, 0.6)  # noqa: S311  # so that workers differ
+                pause = self._claim_idle * self._uniform(0.4, 0.6)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
             taken = await self._take(lambda: self._queue.claim(self._name, self._claim_idle, self._batch_size))
@@ -160,13 +163,17 @@ class Worker:
         ended: set[int] = set()
         pause = FIRST_PAUSE
         while todo:
-            fought = await self._fight(todo)
+            fought, ended_before = await self._fight(todo)
+            ended |= ended_before
             results = await self._insist(lambda: self._players.settle(fought), "settle")  # noqa: B023
             settled: list[tuple[Battle, rules.Fight | str, Settlement]] = []
             blocked: list[tuple[Battle, Blocked]] = []
             for (battle, how), result in zip(fought, results, strict=True):
-                if isinstance(result, Settlement):
+                if isinstance(result, Settlement) and (result.outcome is None or isinstance(how, rules.Fight)):
                     settled.append((battle, how, result))
+                elif isinstance(result, Settlement):
+                    # Somebody could fight it and settled it, but did not come to store its report. It comes again.
+                    log.warning("a battle that can't be fought here was settled", battle_id=battle.battle_id)
                 elif isinstance(result, Blocked):
                     blocked.append((battle, result))
                 else:
@@ -181,9 +188,13 @@ class Worker:
                 pause = min(2 * pause, LONGEST_PAUSE)
         return ended
 
-    async def _fight(self, battles: Sequence[Battle]) -> list[tuple[Battle, rules.Fight | str]]:
-        """Fights battles. One whose fight fails is left out, to come again, until it has failed too often."""
+    async def _fight(self, battles: Sequence[Battle]) -> tuple[list[tuple[Battle, rules.Fight | str]], set[int]]:
+        """Fights battles. One whose fight fails is left out, to come again, until it has failed too often.
+
+        Returns the fights, and the sequences of those that failed but had ended before.
+        """
         fought: list[tuple[Battle, rules.Fight | str]] = []
+        ended: set[int] = set()
         failed: dict[int, tuple[Battle, Exception]] = {}
         for index, battle in enumerate(battles):
             if index % FIGHTS_IN_A_ROW == 0:
@@ -198,11 +209,14 @@ class Worker:
                 lambda: self._database.write(store.count_failures, list(failed)), "count failures"
             )
             for sequence, (battle, problem) in failed.items():
-                log.error("fight failed", battle_id=battle.battle_id, times=counts.get(sequence), exc_info=problem)
-                if counts.get(sequence, 0) >= MOST_FAILURES:
+                if sequence not in counts:  # it waits no longer: this is not its first delivery
+                    ended.add(sequence)
+                    continue
+                log.error("fight failed", battle_id=battle.battle_id, times=counts[sequence], exc_info=problem)
+                if counts[sequence] >= MOST_FAILURES:
                     fought.append((battle, f"the fight failed {MOST_FAILURES} times: {type(problem).__name__}"))
             fought.sort(key=lambda pair: pair[0].sequence)
-        return fought
+        return fought, ended
 
     async def _with_predecessors(self, blocked: Sequence[tuple[Battle, Blocked]]) -> list[Battle]:
         """Returns blocked battles with what they wait for, which nobody may be working on."""
@@ -271,7 +285,7 @@ class Worker:
                     raise
                 problem = error.message if isinstance(error, SkirmishError) else repr(error)
                 log.warning(f"can't {what}, trying again", problem=problem)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(pause * self._uniform(0.5, 1.5))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
 
