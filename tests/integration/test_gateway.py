@@ -184,7 +184,7 @@ async def test_a_large_answer_comes_whole(client: httpx.AsyncClient, upstreams: 
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/nope",
         "/v1",
         "/v1/nope",
         "/v1/players/",

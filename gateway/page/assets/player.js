@@ -1,0 +1,135 @@
+// A player's page: who it is, what it owns, where it stands, how it fought and how every coin came and went.
+
+import { get } from "./api.js";
+import { arms } from "./arms.js";
+import { h, icon, latest, put, title } from "./dom.js";
+import { date, number, ordinal } from "./format.js";
+import { history } from "./history.js";
+import { ledger } from "./ledger.js";
+import { isMe, onMeChange, play } from "./me.js";
+import { countTo } from "./motion.js";
+import { BOARDS } from "./periods.js";
+import { getPlayer } from "./players.js";
+import { empty, skeleton, stale, trouble } from "./states.js";
+import { watch } from "./stream.js";
+
+const PAUSE = 700; // milliseconds between two looks, however many battles end in between
+
+export function playerView(root, signal, id) {
+  title("Player");
+  const notice = h("div");
+  const head = h("section", { class: "card player-card" }, skeleton(4));
+  const purse = new Purse();
+  const places = h("ul", { class: "places" });
+  const battles = history(id, signal);
+  const entries = ledger(id, signal);
+  const below = h(
+    "div",
+    { class: "player-grid" },
+    h("section", { class: "card", "aria-labelledby": "history-heading" }, h("h2", { id: "history-heading" }, "Battles"), battles.element),
+    h("section", { class: "card", "aria-labelledby": "ledger-heading" }, h("h2", { id: "ledger-heading" }, "Ledger"), entries.element),
+  );
+  let player = null;
+  let time = null; // when it was looked at
+
+  async function look() {
+    try {
+      const now = await getPlayer(id, signal);
+      if (!now) return put(root, h("section", { class: "card" }, nobody()));
+      if (!player) {
+        title(now.name);
+        put(head, who(now, signal), purse.element, places);
+      }
+      player = now;
+      time = new Date();
+      put(notice);
+      purse.show(now);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (player) put(notice, stale(time));
+      else put(head, trouble(error));
+    }
+    await Promise.all([battles.refresh(), entries.refresh(), showPlaces(places, id, signal)]);
+  }
+
+  const lookSoon = latest(async () => {
+    await look();
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  });
+
+  put(root, notice, head, below);
+  watch(`/v1/battles:watch?player_id=${id}`, { signal, poll: look, onOpen: lookSoon, onMessage: lookSoon });
+}
+
+function who(player, signal) {
+  const actions = h("p", { class: "player-actions" });
+  const showActions = () =>
+    put(
+      actions,
+      isMe(player.player_id)
+        ? [h("a", { class: "button button-primary", href: "#/arena" }, icon("swords"), "Pick a fight"), h("button", { class: "button", onclick: () => play(null) }, "Stop playing")]
+        : [h("a", { class: "button button-primary", href: `#/arena/${player.player_id}` }, icon("swords"), "Challenge"), h("button", { class: "button", onclick: () => play(player) }, "Play as")],
+    );
+  showActions();
+  onMeChange(showActions, signal);
+  return h(
+    "div",
+    { class: "player-who" },
+    arms(player.name),
+    h(
+      "div",
+      {},
+      h("h1", {}, h("bdi", { class: "name" }, player.name)),
+      player.description && h("p", { class: "description", dir: "auto" }, player.description),
+      h("p", { class: "quiet" }, `Here since ${date(player.create_time)}`),
+      actions,
+    ),
+  );
+}
+
+/** The balances and strengths; balances count up and down as battles end. */
+class Purse {
+  #shown = {};
+  #numbers = Object.fromEntries(["gold", "silver", "resources_stolen", "attack", "hit_points", "luck"].map((key) => [key, h("dd")]));
+
+  constructor() {
+    const fact = (key, label, symbol) => h("div", { class: `fact-${key}` }, h("dt", {}, symbol && icon(symbol), label), this.#numbers[key]);
+    this.element = h(
+      "dl",
+      { class: "purse" },
+      fact("gold", "Gold", "coin"),
+      fact("silver", "Silver", "coin"),
+      fact("resources_stolen", "Taken in battles"),
+      fact("attack", "Attack"),
+      fact("hit_points", "Hit points"),
+      fact("luck", "Luck"),
+    );
+  }
+
+  show(player) {
+    for (const [key, element] of Object.entries(this.#numbers)) {
+      const value = Number(player[key]);
+      const write = (each) => number(each) + (key === "luck" ? "%" : "");
+      countTo(element, this.#shown[key] ?? value, value, write);
+      this.#shown[key] = value;
+    }
+  }
+}
+
+async function showPlaces(element, id, signal) {
+  const place = async ([board, text]) => {
+    const path = `/v1/leaderboards/${board}/entries:batchGet`;
+    const answer = await get(path, { player_ids: [id] }, signal).catch(() => null);
+    const entry = answer?.entries[0];
+    const rank = entry ? ordinal(entry.rank) : answer ? "–" : "?";
+    const hint = answer ? (entry ? `${number(entry.score)} taken` : "no place yet") : "out of reach";
+    return h("li", {}, h("a", { href: `#/board/${board}` }, h("span", {}, text), h("b", {}, rank), h("small", {}, hint)));
+  };
+  const lines = await Promise.all(BOARDS.map(place));
+  if (!signal.aborted) put(element, lines);
+}
+
+function nobody() {
+  const home = h("a", { class: "button", href: "#/" }, "To the standings");
+  return empty("shield", "Nobody is here", "This player has left, or never was. The name stays theirs.", home);
+}
