@@ -300,17 +300,18 @@ async def test_a_process_that_lost_its_lock_changes_nothing(
     assert await contents(redis_client) == live, "nothing is changed, and nothing is left behind"
 
 
+@pytest.mark.parametrize("lost", ["all of a key", "the end of a key"])
 async def test_boards_that_lost_a_part_while_they_were_loaded_are_not_put_in_place(
-    boards: Store, source: SettlementSource, feed: Feed, redis_client: Redis
+    boards: Store, source: SettlementSource, feed: Feed, redis_client: Redis, lost: str
 ) -> None:
     play(source)
     await feed.look()
     live = await contents(redis_client)
     async with boards.rebuilding() as new:
-        await new.add_deleted([player(1)])
+        await new.add_deleted([player(1), player(2)])
         (key,) = await redis_client.keys(store.NEW + "*")
         assert 0 < await redis_client.ttl(key) <= store.LOADING_TTL, "it is gone some time after a crash"
-        await redis_client.unlink(key)
+        await redis_client.spop(key, 2 if lost == "all of a key" else 1)
         with pytest.raises(RebuildRefused):
             await new.put_in_place(1)
     assert await contents(redis_client) == live
