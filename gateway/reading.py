@@ -26,6 +26,9 @@ MOST_ELEMENTS = 10_000
 """How many elements a JSON array may have: more than any request of the contracts takes, and few enough to be read
 without holding up other requests."""
 
+MOST_DIGITS = 1000
+"""How many digits an integer of JSON may have. No field takes as many, and Python refuses more in words of its own."""
+
 Leaf = Callable[[Any], Any]
 """Turns a JSON value into a field's. Raises ValueError with what the value must be."""
 
@@ -50,7 +53,9 @@ def parse_json(text: bytes) -> Any:
         ValueError: It is not JSON in UTF-8; the message says what is wrong, and where.
     """
     try:
-        return json.loads(text.decode(), object_pairs_hook=JsonObject, parse_constant=_refuse_constant)
+        return json.loads(
+            text.decode(), object_pairs_hook=JsonObject, parse_constant=_refuse_constant, parse_int=_parse_integer
+        )
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not UTF-8") from None
     except RecursionError:
@@ -59,6 +64,12 @@ def parse_json(text: bytes) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _parse_integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def percent_decode(text: str) -> str:
@@ -118,7 +129,8 @@ class Reader:
         seen: set[str] = set()
         for name, item in value:
             field = self._fields.get(name)
-            at = ".".join(filter(None, (path, field.name if field else name)))
+            known = field.name if field else name.encode(errors="backslashreplace").decode()  # half a surrogate pair
+            at = ".".join(filter(None, (path, known)))
             if field is None:
                 wrong.add(at, f"is not a field of {self._type}")
             elif field.name in seen:
