@@ -19,7 +19,7 @@ from local.processes import Process
 from local.settings import ROOT, Settings, reachable
 from services.common.server import stop_signals
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 90.0
 """Seconds within which everything must say SERVING."""
 TRIES = 3
 """How often a process may end while it starts before the start is given up."""

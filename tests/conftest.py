@@ -4,11 +4,16 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from redis.asyncio import Redis
 
 from services.common import redis
 from tests import servers
+
+# A busy machine makes any example slow; the time limit of the whole test is limit enough.
+hypothesis.settings.register_profile("skirmish", deadline=None)
+hypothesis.settings.load_profile("skirmish")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 from local import health, processes
 from local.settings import ROOT, Settings
 
-READY_TIMEOUT = 90.0
+READY_TIMEOUT = 110.0
 WAIT_TIMEOUT = 60.0
 
 
