@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.faults.run import Plan, run
+from tests.faults import overload, run
+from tests.faults.run import Plan
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite", help="default sqlite")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="how many battle workers; default 2")
     parser.add_argument("--replicas", type=int, default=1, metavar="N", help="how many of each service; default 1")
+    parser.add_argument("--overload", action="store_true", help="no faults, but ten times the load that can be settled")
     parser.add_argument("--keep", action="store_true", help="keep data and logs also when all is well")
     arguments = parser.parse_args()
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
@@ -30,7 +32,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="skirmish-faults-"))
     console.print(f"{plan.command}\n  data and logs in {folder}")
     try:
-        verdict = asyncio.run(run(plan, folder, lambda line: console.print(f"  {line}")))
+        what = overload.run if arguments.overload else run.run
+        verdict = asyncio.run(what(plan, folder, lambda line: console.print(f"  {line}")))
         problem = verdict.summary()
         for name, count in verdict.counts.items():
             console.print(f"  {count:>10,}  {name}")

@@ -112,6 +112,7 @@ class Arena:
             GATEWAY_BATTLE_ADDRESS=self.links["clients-battle"].address,
             GATEWAY_LEADERBOARD_ADDRESS=self.boards[0].address,
         )
+        self._wrong: dict[str, str] = {}
         self.programs = [self.redis, *self.players, *self.battles, *self.boards, *self.workers, self.gateway]
 
     @asynccontextmanager
@@ -147,17 +148,19 @@ class Arena:
         Raises:
             AssertionError: It does not in time; the message says what is wrong.
         """
-        answers: dict[str, str] = {}
         try:
             async with asyncio.timeout(SERVING_TIMEOUT):
-                while set(answers.values()) != {health.SERVING}:
-                    if answers:
-                        await asyncio.sleep(0.1)
-                    told = await asyncio.gather(*(health.ask(program.process) for program in self.programs))
-                    answers = {program.name: answer for program, answer in zip(self.programs, told, strict=True)}
+                while not await self.is_serving():
+                    await asyncio.sleep(0.1)
         except TimeoutError:
-            wrong = {name: answer for name, answer in answers.items() if answer != health.SERVING}
-            raise AssertionError(f"not serving after {SERVING_TIMEOUT:.0f} seconds: {wrong}") from None
+            raise AssertionError(f"not serving after {SERVING_TIMEOUT:.0f} seconds: {self._wrong}") from None
+
+    async def is_serving(self) -> bool:
+        """Asks everything whether it is serving, and returns whether all of it is."""
+        told = await asyncio.gather(*(health.ask(program.process) for program in self.programs))
+        answers = zip(self.programs, told, strict=True)
+        self._wrong = {program.name: answer for program, answer in answers if answer != health.SERVING}
+        return not self._wrong
 
     async def flush_redis(self) -> None:
         """Takes everything from Redis."""

@@ -43,6 +43,8 @@ class Verdict:
 def check(history: History, tables: Tables) -> Verdict:
     """Checks all that needs no running service."""
     verdict = Verdict()
+    unhelpful = history.refusals["RESOURCE_EXHAUSTED", False]
+    verdict.check(not unhelpful, f"{unhelpful} refusals for want of room do not say when to try again")
     _check_places(tables, verdict)
     _check_submissions(history, tables.battles, verdict)
     check_real_time(history.wishes["submit"], tables.battles, verdict)

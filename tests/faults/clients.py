@@ -9,7 +9,9 @@ from typing import Any
 
 import grpc
 from google.protobuf import field_mask_pb2
+from grpc_status import rpc_status
 
+from local.calls import retry_delay
 from skirmish.battle.v1 import battle_pb2, battle_pb2_grpc
 from skirmish.player.v1 import player_pb2, player_pb2_grpc
 from tests.faults.arena import connect
@@ -115,32 +117,34 @@ class Client:
         """Creates a player."""
         await self._create()
 
-    async def submit(self, requests: Sequence[battle_pb2.SubmitBattleRequest], keep: bool = True) -> bool:
-        """Submits a list. Returns whether there was an answer, be it a refusal.
+    async def submit_random(self, count: int) -> bool:
+        """Submits a list of battles at random, and forgets it. Returns whether it was taken, not refused or lost."""
+        answer = await self._send_list([self._random_battle() for _ in range(count)])
+        return isinstance(answer, battle_pb2.SubmitBattlesResponse)
 
-        Args:
-            keep: Whether to try again later when there was none.
-        """
-        asked = [[[r.challenger_id, r.request_id], r.opponent_id] for r in requests]
-        request = battle_pb2.SubmitBattlesRequest(requests=requests)
-
-        def told(answer: battle_pb2.SubmitBattlesResponse) -> list[Any]:
-            return [
-                [result.battle.battle_id, result.battle.sequence] if result.HasField("battle") else None
-                for result in answer.results
-            ]
-
-        answer = await self._call("submit", asked, self._battles.SubmitBattles, request, told)
+    async def _submit(self, requests: Sequence[battle_pb2.SubmitBattleRequest], keep: bool = True) -> bool:
+        answer = await self._send_list(requests)
         if isinstance(answer, battle_pb2.SubmitBattlesResponse):
             results = zip(requests, answer.results, strict=True)
             if acknowledged := [request for request, result in results if result.HasField("battle")]:
                 self._acknowledged = [*self._acknowledged, acknowledged][-KEPT:]
         return self._known("submit", requests, answer, keep)
 
+    async def _send_list(self, requests: Sequence[battle_pb2.SubmitBattleRequest]) -> Any:
+        def read(answer: battle_pb2.SubmitBattlesResponse) -> list[Any]:
+            return [
+                [result.battle.battle_id, result.battle.sequence] if result.HasField("battle") else None
+                for result in answer.results
+            ]
+
+        asked = [[[r.challenger_id, r.request_id], r.opponent_id] for r in requests]
+        request = battle_pb2.SubmitBattlesRequest(requests=requests)
+        return await self._call("submit", asked, self._battles.SubmitBattles, request, read)
+
     async def _try_again(self, wish: tuple[str, Any], keep: bool = True) -> bool:
         kind, request = wish
         if kind == "submit":
-            return await self.submit(request, keep)
+            return await self._submit(request, keep)
         if kind == "submit-one":
             return await self._send_one(request, keep)
         if kind == "grant":
@@ -148,6 +152,7 @@ class Client:
         return await self._send_create(request, keep)
 
     def _known(self, kind: str, request: Any, answer: Any, keep: bool) -> bool:
+        """Returns whether there was an answer, be it a refusal; if not, it may be tried again later."""
         if answer is None and keep:
             self._unknown.append((kind, request))
         return answer is not None
@@ -170,7 +175,7 @@ class Client:
         )
 
     async def _submit_some(self) -> None:
-        await self.submit([self._random_battle() for _ in range(int(50 ** self._draw.random()))])
+        await self._submit([self._random_battle() for _ in range(int(50 ** self._draw.random()))])
 
     async def _submit_one(self) -> None:
         await self._send_one(self._random_battle())
@@ -178,15 +183,15 @@ class Client:
     async def _send_one(self, request: battle_pb2.SubmitBattleRequest, keep: bool = True) -> bool:
         asked = [[[request.challenger_id, request.request_id], request.opponent_id]]
 
-        def told(battle: battle_pb2.Battle) -> list[Any]:
+        def read(battle: battle_pb2.Battle) -> list[Any]:
             return [[battle.battle_id, battle.sequence]]
 
-        answer = await self._call("submit", asked, self._battles.SubmitBattle, request, told)
+        answer = await self._call("submit", asked, self._battles.SubmitBattle, request, read)
         return self._known("submit-one", request, answer, keep)
 
     async def _submit_acknowledged_again(self) -> None:
         if self._acknowledged:
-            await self.submit(self._draw.choice(self._acknowledged))
+            await self._submit(self._draw.choice(self._acknowledged))
 
     async def _use_a_request_id_again(self) -> None:
         if self._acknowledged:
@@ -265,14 +270,20 @@ class Client:
         request = player_pb2.DeletePlayerRequest(player_id=player_id)
         await self._call("delete", [[[player_id]]], self._players.DeletePlayer, request, lambda _: [True])
 
-    async def _call(self, kind: str, asked: list[Any], method: Any, request: Any, told: Any) -> Any:
+    async def _call(self, kind: str, asked: list[Any], method: Any, request: Any, read: Any) -> Any:
         """Calls a method. Returns its answer, the error where it surely was not done, None where that is not known."""
         operation = self._history.invoke(self._number, kind, asked)
         try:
             answer = await method(request, timeout=TIMEOUT)
         except grpc.aio.AioRpcError as error:
             sure = error.code() in SURELY_NOT_DONE
-            self._history.end(operation, "fail" if sure else "unknown", [error.code().name, error.details()])
+            told = [error.code().name, error.details(), _retry_delay(error)]
+            self._history.end(operation, "fail" if sure else "unknown", told)
             return error if sure else None
-        self._history.end(operation, "ok", told(answer))
+        self._history.end(operation, "ok", read(answer))
         return answer
+
+
+def _retry_delay(error: grpc.aio.AioRpcError) -> float | None:
+    as_call: Any = error  # it has what from_call asks of a synchronous call, but not its type
+    return retry_delay(rpc_status.from_call(as_call))

@@ -50,7 +50,7 @@ class Writer:
         self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
-@dataclass
+@dataclass(slots=True)
 class Wish:
     """One thing that a client wants done once, over all the times it was asked for.
 
@@ -79,18 +79,20 @@ class Wish:
 class History:
     """A history that was read: what was wished for, by kind and by what makes it unique, and counts.
 
-    ``impostors`` are wishes under the identity of an earlier one.
+    ``impostors`` are wishes under the identity of an earlier one. ``refusals`` are counted by their code, and whether
+    they told when to try again.
     """
 
     wishes: dict[str, dict[tuple[str, ...], Wish]]
     impostors: list[Wish]
     outcomes: Counter[tuple[str, str]]
     faults: Counter[str]
+    refusals: Counter[tuple[str, bool]]
 
 
 def read(path: Path) -> History:
     """Reads a history."""
-    history = History(defaultdict(dict), [], Counter(), Counter())
+    history = History(defaultdict(dict), [], Counter(), Counter(), Counter())
     open_operations: dict[int, tuple[str, list[Wish]]] = {}
     with path.open() as lines:
         for line in map(json.loads, lines):
@@ -104,6 +106,9 @@ def read(path: Path) -> History:
             else:
                 kind, wishes = open_operations.pop(line["operation"])
                 history.outcomes[kind, line["type"]] += 1
+                if line["type"] == "fail":
+                    code, _, delay = line["told"]
+                    history.refusals[code, delay is not None] += 1
                 _end(wishes, line)
     for kind, wishes in open_operations.values():  # the run ended first
         history.outcomes[kind, "unknown"] += 1

@@ -29,6 +29,10 @@ CRASH_POINTS = {
 FEW_QUEUED = 40
 """The limit of waiting battles while the queue is to be exhausted."""
 
+PATIENCE = 0.6
+"""How often the next fault waits until the last one is mended; the others come on top of it."""
+PATIENCE_TIMEOUT = 15.0
+
 
 class Nemesis:
     """Does bad things, mends them again, and notes what it does.
@@ -70,6 +74,15 @@ class Nemesis:
                 self._draw.shuffle(order)
             await order.pop()()
             await asyncio.sleep(self._draw.uniform(0.1, 1.5))
+            if self._draw.random() < PATIENCE:
+                await self._wait_for_work(end)
+
+    async def _wait_for_work(self, end: asyncio.Event) -> None:
+        """Waits until everything serves again, so that the next fault meets work and not only ruins."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_TIMEOUT):
+                while not end.is_set() and not await self._arena.is_serving():
+                    await asyncio.sleep(0.2)
 
     def _note(self, fault: str, target: str, detail: str = "") -> None:
         self.last = f"{fault} {target} {detail}".rstrip()

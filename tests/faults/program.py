@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -15,13 +14,15 @@ from local.settings import ROOT
 
 PAUSE = 0.1
 """Seconds from the end of a process to its next start."""
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _die_with_parent() -> None:
-    if _LIBC:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+_LAUNCHER = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Becomes a command that dies when its parent does. What could do this between fork and exec, gRPC makes crash: it has
+handlers of forks, and threads that do not outlive them."""
 
 
 class Program:
@@ -113,14 +114,13 @@ class Program:
         once, self._once = self._once, {}
         with self._log_path.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
-                *self.process.command,
+                *(sys.executable, "-ISc", _LAUNCHER, str(os.getpid()), *self.process.command),
                 cwd=ROOT,
                 env={**os.environ, **self.process.environment, **once},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches it through us alone
-                preexec_fn=_die_with_parent,
             )
         self.starts += 1
         try:

@@ -114,6 +114,8 @@ async def judge(arena: Arena, seed: int) -> checker.Verdict:
     verdict.wrong += arena.unexpected()
     for (kind, outcome), count in sorted(told.outcomes.items()):
         verdict.counts[f"calls: {kind} {outcome}"] = count
+    for (code, _), count in sorted(told.refusals.items()):
+        verdict.counts[f"refused: {code}"] = count
     for fault, count in sorted(told.faults.items()):
         verdict.counts[f"fault: {fault}"] = count
     verdict.counts["crashes at a crash point"] = sum(program.crashes() for program in arena.programs)
