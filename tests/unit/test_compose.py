@@ -73,7 +73,7 @@ def test_every_address_of_another_service_is_where_that_one_listens(name: str, m
             assert address == f"{other}:{settings_of(other, monkeypatch).model_dump()['address'].split(':')[1]}"
 
 
-@pytest.mark.parametrize("name", OURS.keys() - JOBS)
+@pytest.mark.parametrize("name", sorted(OURS.keys() - JOBS))
 def test_every_process_listens_where_other_containers_reach_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(name, monkeypatch).model_dump()
     assert settings["address"].startswith("0.0.0.0:")
