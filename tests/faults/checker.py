@@ -46,12 +46,12 @@ def check(history: History, tables: Tables) -> Verdict:
     unhelpful = history.refusals["RESOURCE_EXHAUSTED", False]
     verdict.check(not unhelpful, f"{unhelpful} refusals for want of room do not say when to try again")
     _check_places(tables, verdict)
-    _check_submissions(history, tables.battles, verdict)
+    check_submissions(history, tables.battles, verdict)
     check_real_time(history.wishes["submit"], tables.battles, verdict)
     _check_settlements(tables, verdict)
-    _check_ledger(tables, verdict)
+    check_ledger(tables, verdict)
     _check_players(history, tables, verdict)
-    _check_grants(history, tables, verdict)
+    check_grants(history, tables, verdict)
     world = _replay(tables, verdict)
     _check_results(tables, world, verdict)
     return verdict
@@ -96,7 +96,8 @@ def _check_places(tables: Tables, verdict: Verdict) -> None:
     verdict.counts["battles voided"] = sum(battle.state == VOIDED for battle in tables.battles)
 
 
-def _check_submissions(history: History, battles: Sequence[Row], verdict: Verdict) -> None:
+def check_submissions(history: History, battles: Sequence[Row], verdict: Verdict) -> None:
+    """Checks that what was acknowledged is there once, what is unknown at most once, what was refused never."""
     stored: dict[tuple[str, ...], Row] = {}
     for battle in battles:
         key: tuple[str, ...] = (str(battle.challenger_id), battle.request_id)
@@ -176,7 +177,8 @@ def _check_settlements(tables: Tables, verdict: Verdict) -> None:
     verdict.counts["players deleted"] = len(deleted)
 
 
-def _check_ledger(tables: Tables, verdict: Verdict) -> None:
+def check_ledger(tables: Tables, verdict: Verdict) -> None:
+    """Checks that ledgers are dense, add up, stay in range and tell battles in order, and that nothing is made."""
     ledgers: dict[str, list[Row]] = defaultdict(list)
     for entry in tables.ledger:
         ledgers[str(entry.player_id)].append(entry)
@@ -250,7 +252,8 @@ def _check_players(history: History, tables: Tables, verdict: Verdict) -> None:
     verdict.check(gone <= asked_for, "a player was deleted and nobody asked for it")
 
 
-def _check_grants(history: History, tables: Tables, verdict: Verdict) -> None:
+def check_grants(history: History, tables: Tables, verdict: Verdict) -> None:
+    """Checks that what was granted is what was asked for, once."""
     granted: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for entry in tables.ledger:
         if entry.kind == GRANT:
