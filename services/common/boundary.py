@@ -20,6 +20,7 @@ REQUEST_ID_HEADER = "x-request-id"
 """The metadata key of a caller's own request id, for logs; it comes back in the trailing metadata."""
 
 _UNLIMITED = ("/grpc.health.", "/grpc.reflection.")
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = logs.get(__name__)

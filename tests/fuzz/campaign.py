@@ -188,8 +188,8 @@ class Campaign:
         method = METHODS[number % len(METHODS)]
         ids = self._pawns if method.name == "SettleBattles" else list(self._ids)
         generator = Generator(rng, ids, list(self._tokens))
-        sent = generator.message(method.input_type, sane=rng.choice([0.0, 0.7, 0.95])).SerializeToString()
-        if rng.random() < 0.4:
+        sent = generator.request(method.input_type).SerializeToString()
+        if rng.random() < 0.3:
             sent = generator.mutated(sent)
         metadata = _metadata(rng) if rng.random() < 0.1 else ()
         try:
@@ -225,7 +225,7 @@ class Campaign:
     async def _request(self, number: int, rng: random.Random) -> None:
         binding = ROUTES[number % len(ROUTES)]
         generator = Generator(rng, list(self._ids), list(self._tokens))
-        message = generator.message(binding.rpc.input_type, sane=rng.choice([0.0, 0.7, 0.95]))
+        message = generator.request(binding.rpc.input_type)
         target = _path(binding, message, generator)
         body = b""
         if binding.body and rng.random() < 0.95:

@@ -103,6 +103,19 @@ class Generator:
             self._fill(message, field, sane)
         return message
 
+    def request(self, descriptor: Descriptor) -> Message:
+        """Makes a request: wild, half wild, or one in which everything makes sense but a single field.
+
+        The last kind is what reaches deepest, since a request is refused for any field that is wrong.
+        """
+        sane = self.rng.choice([0.0, 0.7, 1.0, 1.0])
+        message = self.message(descriptor, sane)
+        if sane == 1.0 and descriptor.fields:
+            field = self.rng.choice(descriptor.fields)
+            message.ClearField(field.name)
+            self._fill(message, field, self.rng.choice([0.0, 0.9]))
+        return message
+
     def _fill(self, message: Message, field: FieldDescriptor, sane: float) -> None:
         rng = self.rng
         if field.is_repeated:
@@ -131,6 +144,8 @@ class Generator:
             return rng.random() < 0.5
         if field.cpp_type in _BITS:
             low, high = _BITS[field.cpp_type]
+            if makes_sense and field.name == "share_basis_points":
+                return rng.randint(1000, 2000)
             if makes_sense:
                 return rng.randint(1, 80)
             return min(max(rng.choice([*NUMBERS, low, high, high - 1, rng.randint(low, high)]), low), high)
