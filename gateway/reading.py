@@ -68,7 +68,7 @@ def _refuse_constant(name: str) -> None:
 
 def _parse_integer(digits: str) -> int:
     if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+        raise ValueError(f"an integer has more than {MOST_DIGITS:,} digits")
     return int(digits)
 
 
