@@ -326,12 +326,18 @@ def _expiry(board: Board) -> str | int:
 def _to_page(reply: Any) -> Page:
     size, before, rank, entries = reply
     members = zip(entries[::2], entries[1::2], strict=True)
-    scores = [(str(uuid.UUID(bytes=member[_PLACE.size :])), _score(score)) for member, score in members]
+    scores = [(_player_id(member[_PLACE.size :]), _score(score)) for member, score in members]
     return Page(ranked(before, rank, scores), size)
 
 
 def _player(player_id: str) -> bytes:
     return bytes.fromhex(player_id.replace("-", ""))
+
+
+def _player_id(player: bytes) -> str:
+    # As str(uuid.UUID(bytes=player)) would, in a fifth of the time: a page has a hundred of them.
+    text = player.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _score(text: bytes) -> int:

@@ -12,6 +12,7 @@ from services.common.database import Database
 from services.common.errors import NotFound
 from services.common.validation import Violations
 from services.player import store
+from services.player.lookup import Lookup
 from services.player.players import (
     DESCRIPTION_LENGTH,
     MUTABLE,
@@ -47,6 +48,7 @@ class PlayerServicer(player_pb2_grpc.PlayerServiceServicer):
         self._database = database
         self._defaults = {name: getattr(settings, f"default_{name}") for name in RANGES}
         self._new_id = new_id
+        self._lookup = Lookup(lambda player_ids: database.read(store.find, player_ids))
 
     async def CreatePlayer(self, request: player_pb2.CreatePlayerRequest, context: Context) -> player_pb2.Player:
         numbers = {name: getattr(request, name) for name in RANGES if request.HasField(name)}
@@ -62,7 +64,10 @@ class PlayerServicer(player_pb2_grpc.PlayerServiceServicer):
     async def GetPlayer(self, request: player_pb2.GetPlayerRequest, context: Context) -> player_pb2.Player:
         with Violations() as wrong:
             wrong.uuid("player_id", request.player_id)
-        return _to_player(await self._database.read(store.get, request.player_id))
+        player = await self._lookup.get(request.player_id)
+        if player is None:
+            raise NotFound("player", request.player_id)
+        return _to_player(player)
 
     async def BatchGetPlayers(
         self, request: player_pb2.BatchGetPlayersRequest, context: Context
@@ -155,10 +160,19 @@ def _to_request(
 
 
 def _to_player(player: Player) -> player_pb2.Player:
-    fields: dict[str, Any] = player._asdict()
-    fields["create_time"] = clock.to_timestamp(player.create_time)
-    fields["update_time"] = clock.to_timestamp(player.update_time)
-    return player_pb2.Player(**fields)
+    return player_pb2.Player(
+        player_id=player.player_id,
+        name=player.name,
+        description=player.description,
+        gold=player.gold,
+        silver=player.silver,
+        attack=player.attack,
+        hit_points=player.hit_points,
+        luck=player.luck,
+        resources_stolen=player.resources_stolen,
+        create_time=clock.to_timestamp(player.create_time),
+        update_time=clock.to_timestamp(player.update_time),
+    )
 
 
 def _to_entry(entry: LedgerEntry) -> player_pb2.LedgerEntry:
