@@ -160,6 +160,9 @@ class Nemesis:
         for program in battles:
             program.process.environment["BATTLE_MAX_QUEUED"] = str(FEW_QUEUED)
             program.kill()
+        with contextlib.suppress(TimeoutError):  # until they are back, with the new limit
+            async with asyncio.timeout(PATIENCE_TIMEOUT):
+                await asyncio.gather(*(program.until_serving() for program in battles))
         for program in workers:
             program.pause()
         await asyncio.sleep(seconds)

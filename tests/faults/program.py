@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from local import health
 from local.processes import Process
 from local.settings import ROOT
 
@@ -91,6 +92,11 @@ class Program:
     def log(self) -> str:
         """Returns all that it has printed."""
         return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
+
+    async def until_serving(self) -> None:
+        """Waits until it says SERVING, for as long as it takes."""
+        while await health.ask(self.process) != health.SERVING:
+            await asyncio.sleep(0.2)
 
     @asynccontextmanager
     async def down(self) -> AsyncIterator[None]:
