@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import static
 from gateway.boundary import Boundary
 from gateway.browsers import CrossOrigin
-from gateway.calls import Limit, SharedCall, UnaryCall
+from gateway.calls import Limit, SharedCall, UnaryCall, is_shared
 from gateway.health import Heartbeat
 from gateway.routes import Endpoint, Table, bindings, resources
 from gateway.settings import Settings
@@ -18,8 +18,6 @@ from gateway.streams import StreamCall
 from gateway.upstreams import SERVICES, Channels, open_channels
 from services.common.errors import NotFound, ResourceExhausted
 
-SHARED = "leaderboard"
-"""The service whose answers are shared by all who ask the same: boards have many readers."""
 _TOO_MANY_REQUESTS = ResourceExhausted(
     "too many requests at once; try again shortly", "TOO_MANY_REQUESTS", retry_delay=1.0
 )
@@ -53,7 +51,7 @@ def create_app(settings: Settings) -> ASGIApp:
             endpoint: Endpoint
             if binding.rpc.server_streaming:
                 endpoint = StreamCall(name, binding, settings, streams)
-            elif name == SHARED and binding.method == "GET":
+            elif is_shared(binding):
                 endpoint = SharedCall(name, binding, settings, requests)
             else:
                 endpoint = UnaryCall(name, binding, settings, requests)

@@ -27,6 +27,8 @@ FINAL: dict[str, Callable[[Any], bool]] = {
     "skirmish.battle.v1.BattleService.GetBattleReport": lambda _: True,
 }
 """Tells of responses whether they will ever be others, which contracts say in words alone. By RPC; none of the rest."""
+SHARED = "skirmish.leaderboard.v1.LeaderboardService"
+"""The service whose answers are shared by all who ask the same: boards have many readers."""
 
 
 class Limit:
@@ -140,6 +142,11 @@ class SharedCall(UnaryCall):
 
     def _forget(self, asked: tuple[bytes, bytes]) -> None:
         self._answers.pop(asked).add_done_callback(_look_at_error)
+
+
+def is_shared(binding: Binding) -> bool:
+    """Tells whether an RPC's answers are shared."""
+    return binding.rpc.containing_service.full_name == SHARED and binding.method == "GET"
 
 
 _LEFT = Response(status_code=499)

@@ -1,4 +1,7 @@
-"""The page: the files of ``gateway/page``, read once. A path that is not one of theirs leads nowhere."""
+"""What is the same as long as the process lives: the files of ``gateway/page`` and the descriptions of the API.
+
+Everything is read or made at the start, so a path that is not one of theirs leads nowhere.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +10,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from gateway.answers import IF_UNCHANGED, Answer
+from gateway.collection import collect
+from gateway.openapi import document
+from gateway.printing import to_json
+from gateway.reference import STYLE, render
 from gateway.routes import Endpoint
 
 PAGE = Path(__file__).parent / "page"
@@ -38,8 +45,13 @@ class Fixed:
 
 
 def endpoints() -> Iterator[tuple[tuple[str, str], Endpoint]]:
-    """Yields path and method of every file, and its endpoint; the index is at "/"."""
+    """Yields path and method of each, and its endpoint; the index of the page is at "/"."""
     for path in sorted(PAGE.rglob("*")):
         if path.suffix in TYPES:
             name = path.relative_to(PAGE).as_posix()
             yield (f"/{'' if name == INDEX else name}", "GET"), Fixed(path.read_bytes(), TYPES[path.suffix])
+    described = document()
+    yield ("/openapi.json", "GET"), Fixed(to_json(described).encode(), "application/json")
+    yield ("/collection.json", "GET"), Fixed(to_json(collect(described)).encode(), "application/json")
+    yield ("/docs", "GET"), Fixed(render(described).encode(), TYPES[".html"])
+    yield (STYLE, "GET"), Fixed((PAGE.parent / "reference.css").read_bytes(), TYPES[".css"])

@@ -110,7 +110,7 @@ class StreamCall:
                 elif not leaving.done():
                     await _cancel(telling)
                     if not stream.has_begun:
-                        raise the_gateway_stops()
+                        raise the_gateway_stops() if stopping.done() else too_slow(self._service)
                     try:
                         async with asyncio.timeout(LAST_WORD):
                             await stream.write(CONNECT_ANEW, more=False)

@@ -24,10 +24,15 @@ from tests import checks
 
 @dataclass
 class Trio:
-    """A whole Skirmish, with workers started and stopped by the test."""
+    """A whole Skirmish, with workers started and stopped by the test.
+
+    Attributes:
+        addresses: The settings by which a gateway finds the services.
+    """
 
     skirmish: checks.Skirmish
     battle_settings: BattleSettings
+    addresses: dict[str, str]
     stack: AsyncExitStack
     workers: list[AsyncExitStack] = field(default_factory=list)
 
@@ -85,7 +90,12 @@ async def running_trio(new_database: Callable[[], str], redis_url: str) -> Async
             await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{server.port}"))
             for server in (players, battles, boards)
         ]
-        made = Trio(checks.connect(player_url, *channels), settings, stack)
+        addresses = {
+            "player_address": player_address,
+            "battle_address": f"127.0.0.1:{battles.port}",
+            "leaderboard_address": settings.leaderboard_address,
+        }
+        made = Trio(checks.connect(player_url, *channels), settings, addresses, stack)
         await made.start_worker()
         try:
             yield made
