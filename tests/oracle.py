@@ -1,6 +1,6 @@
 """The oracle: what must come of battles, from the written rules alone. It shares no code with what it judges."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,15 @@ class Battle(NamedTuple):
     voided: bool = False
     settle_time: datetime | None = None
     settle_sequence: int = 0
+
+
+class Grant(NamedTuple):
+    """Gold and silver given to a player, or taken, after so many of the player's battles had taken effect."""
+
+    player_id: str
+    after: int
+    gold: int
+    silver: int
 
 
 class Result(NamedTuple):
@@ -97,13 +106,26 @@ def loot(balance: int, share: int, room: int) -> int:
     return min(wanted, room)
 
 
-def replay(players: Mapping[str, tuple[int, int]], battles: Iterable[Battle]) -> World:
-    """Returns what must be after all battles, given the players' gold and silver before them.
+def replay(players: Mapping[str, tuple[int, int]], battles: Iterable[Battle], grants: Iterable[Grant] = ()) -> World:
+    """Returns what must be after all battles and grants, given the players' gold and silver before them.
 
     Every battle given takes effect. Those without a settle time count on no board.
     """
     world, wins = World(dict(players)), []
+    fought: Counter[str] = Counter()
+    due: dict[tuple[str, int], list[Grant]] = defaultdict(list)
+    for grant in grants:
+        due[grant.player_id, grant.after].append(grant)
+
+    def give(player_id: str) -> None:
+        for grant in due.pop((player_id, fought[player_id]), ()):
+            gold, silver = world.balances[player_id]
+            world.balances[player_id] = (gold + grant.gold, silver + grant.silver)
+
     for battle in sorted(battles, key=lambda battle: battle.sequence):
+        for player_id in (battle.challenger_id, battle.opponent_id):
+            give(player_id)
+            fought[player_id] += 1
         outcome, _, share = fight(battle.seed, battle.challenger, battle.opponent)
         result = Result("VOIDED" if battle.voided else outcome)
         if result.outcome in ("CHALLENGER_WON", "OPPONENT_WON"):
@@ -118,6 +140,8 @@ def replay(players: Mapping[str, tuple[int, int]], battles: Iterable[Battle]) ->
             if battle.settle_time and gold + silver:
                 wins.append((battle.settle_sequence, battle.settle_time.astimezone(UTC), winner, gold + silver))
         world.results[battle.battle_id] = result
+    for player_id in players:
+        give(player_id)
 
     scores: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     reached = {}

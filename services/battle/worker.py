@@ -169,11 +169,11 @@ class Worker:
             settled: list[tuple[Battle, rules.Fight | str, Settlement]] = []
             blocked: list[tuple[Battle, Blocked]] = []
             for (battle, how), result in zip(fought, results, strict=True):
-                if isinstance(result, Settlement) and (result.outcome is None or isinstance(how, rules.Fight)):
-                    settled.append((battle, how, result))
-                elif isinstance(result, Settlement):
-                    # Somebody could fight it and settled it, but did not come to store its report. It comes again.
-                    log.warning("a battle that can't be fought here was settled", battle_id=battle.battle_id)
+                if isinstance(result, Settlement):
+                    if _can_finish(how, result):
+                        settled.append((battle, how, result))
+                    else:  # it comes again, to a worker that can
+                        log.warning("a battle that can't be fought here was settled", battle_id=battle.battle_id)
                 elif isinstance(result, Blocked):
                     blocked.append((battle, result))
                 else:
@@ -287,6 +287,11 @@ class Worker:
                 log.warning(f"can't {what}, trying again", problem=problem)
                 await asyncio.sleep(pause * self._uniform(0.5, 1.5))
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _can_finish(how: rules.Fight | str, settlement: Settlement) -> bool:
+    """Tells whether the whole end of a battle can be stored: only who could fight it can report how it was won."""
+    return settlement.outcome is None or isinstance(how, rules.Fight)
 
 
 def _ended(battle: Battle, settlement: Settlement) -> Battle:
