@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = (
@@ -21,6 +21,10 @@ OPTIONS = (
 )
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 780}
+
+TIMEOUT = 20_000
+"""Milliseconds that everything gets, on a machine that may be busy."""
+expect.set_options(timeout=TIMEOUT)
 
 _FAILED_LOAD = re.compile(r"Failed to load resource: ")
 
@@ -86,7 +90,7 @@ async def visit(browser: Browser, url: str, fails: bool = False, **options: Any)
         options: Of the browser's context: viewport, color_scheme, reduced_motion…
     """
     context = await browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "no-preference"} | options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(TIMEOUT)
     try:
         visitor = Visit(await context.new_page(), url)
         yield visitor

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
 from tests.browser import chromium
 from tests.browser.chromium import Visit
@@ -14,8 +14,6 @@ from tests.e2e.stack import Stack
 
 Visits = Callable[..., AbstractAsyncContextManager[Visit]]
 """Opens a window on the page; takes the arguments of ``chromium.visit`` after the URL."""
-
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ policy included, when an exception is uncaught, or when an answer is an error th
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
 from typing import Any
 
 from playwright.async_api import Locator, Route, expect
@@ -18,6 +20,14 @@ from tests.browser.people import STRONG, WEAK, count_battles, create, fight, new
 from tests.e2e.stack import Stack
 
 STREAMS = "**/*:watch*"
+NOTE_GLIDES = """
+window.glided = [];
+new MutationObserver((changes) => {
+    for (const { target: row } of changes)
+        if (row.classList.contains('rising') && row.getAnimations().length) window.glided.push(row.textContent);
+}).observe(document.querySelector('.board-card'), { subtree: true, attributeFilter: ['class'] });
+"""
+"""Notes which rows are set in motion upwards."""
 STICKS_OUT = """
 Array.from(document.querySelectorAll('main *, header *, footer *'))
     .filter((element) => !element.closest('.unseen, svg, .name, .blow'))
@@ -105,13 +115,14 @@ async def test_a_row_that_rises_is_seen_to_rise(visitor: Visit, stack: Stack) ->
     risen = row(visitor, second["name"])
     await expect(risen).to_be_visible()
     await expect(row(visitor, first["name"]).locator(".delta-down")).to_contain_text("down 1 place")
+    await visitor.evaluate(NOTE_GLIDES)
     await fight(stack.url, first, await create(stack.url, **WEAK, gold=1_000_000_000, silver=1_000_000_000))
     await expect(row(visitor, first["name"]).locator(".delta-up")).to_contain_text("up 1 place")
-    assert await visitor.evaluate("document.querySelector('.rising')?.getAnimations().length > 0")
+    assert first["name"] in await visitor.evaluate("window.glided.join()")
 
 
 async def test_the_replay_can_be_paused_stepped_and_sought(visitor: Visit, stack: Stack) -> None:
-    tough = {"attack": 10, "hit_points": 100, "luck": 0}
+    tough = {"attack": 30, "hit_points": 100, "luck": 0}
     battle = await fight(stack.url, await create(stack.url, **tough), await create(stack.url, **tough))
     page = visitor.page
     await visitor.go(f"/battle/{battle['battle_id']}")
@@ -121,7 +132,7 @@ async def test_the_replay_can_be_paused_stepped_and_sought(visitor: Visit, stack
     await expect(counter).to_contain_text("Turn 0 of")
     await page.get_by_role("button", name="One turn on").click()
     await expect(counter).to_contain_text("Turn 1 of")
-    await expect(page.get_by_role("meter").nth(1)).to_have_attribute("aria-valuetext", "90 of 100")
+    await expect(page.get_by_role("meter").nth(1)).to_have_attribute("aria-valuetext", "70 of 100")
     await page.get_by_role("button", name="One turn back").click()
     await expect(page.get_by_role("meter").nth(1)).to_have_attribute("aria-valuetext", "100 of 100")
     await expect(page.get_by_role("region", name="Outcome")).not_to_contain_text("Winner")
@@ -327,6 +338,65 @@ async def test_a_browser_without_streams_asks_again_and_again(visit: Visits, sta
         await expect(row(visitor, winner["name"])).to_be_visible()
         await visitor.go(f"/battle/{battle['battle_id']}")
         await expect(visitor.page.get_by_role("region", name="Outcome")).to_contain_text("Winner")
+
+
+async def test_the_board_is_pushed_and_not_asked_for_and_only_while_somebody_looks(
+    visitor: Visit, stack: Stack
+) -> None:
+    asked: list[str] = []
+    page = visitor.page
+    page.on("request", lambda request: asked.append(request.url))
+    await visitor.go("/")
+    for _ in range(2):
+        winner = await create(stack.url, **STRONG)
+        await fight(stack.url, winner, await create(stack.url, **WEAK, gold=10**9, silver=10**9))
+        await expect(row(visitor, winner["name"])).to_be_visible()
+    assert sum("/leaderboards/all/entries:watch" in url for url in asked) == 1
+    assert not any(url.partition("?")[0].endswith("/leaderboards/all/entries") for url in asked)
+
+    # A browser opens six connections to a server, over all of its tabs: a hidden one must hold none.
+    async def hide(hidden: bool) -> None:
+        await visitor.evaluate(
+            f"Object.defineProperty(document, 'hidden', {{value: {json.dumps(hidden)}, writable: true}})"
+        )
+        await visitor.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    async with page.expect_event("requestfailed", lambda request: "entries:watch" in request.url):
+        await hide(True)
+    async with page.expect_request("**/entries:watch*"):
+        await hide(False)
+
+
+async def test_a_thousand_turns_end_in_a_draw_and_can_be_replayed(visitor: Visit, stack: Stack) -> None:
+    evasive = {"attack": 1, "hit_points": 10_000, "luck": 90}
+    battle = await fight(stack.url, await create(stack.url, **evasive), await create(stack.url, **evasive))
+    page = visitor.page
+    await visitor.go(f"/battle/{battle['battle_id']}")
+    await page.get_by_role("button", name="Skip to the end").click()
+    await expect(page.get_by_role("region", name="Outcome")).to_contain_text("A draw")
+    await expect(page.locator(".turn-counter")).to_have_text("Turn 1,000 of 1,000")
+    await expect(page.locator(".turn").last).to_be_in_viewport()
+    await page.get_by_role("slider", name="Turn").fill("500")
+    await expect(page.locator(".turn[aria-current]")).to_contain_text("500")
+
+
+async def test_the_boards_before_and_after_are_named_as_the_calendar_does(visitor: Visit) -> None:
+    await visitor.go("/")
+    dice = random.Random(2026)
+    days = [date(2019, 1, 1) + timedelta(days=dice.randrange(6000)) for _ in range(200)]
+    days += [date(year, month, day) for year in range(2015, 2033) for month, day in ((1, 1), (12, 31))]
+    now = "2040-06-01T00:00:00Z"
+    for day in days:
+        week, next_week, month = (day + timedelta(weeks=n) for n in (0, 1, 0))
+        after = {
+            f"daily@{day}": f"daily@{day + timedelta(days=1)}",
+            f"weekly@{week:%G-W%V}": f"weekly@{next_week:%G-W%V}",
+            f"monthly@{month:%Y-%m}": f"monthly@{month.replace(day=1) + timedelta(days=31):%Y-%m}",
+        }
+        script = f"""import('/assets/periods.js').then(({{ period }}) => {json.dumps(list(after))}
+            .map((board) => [period(board, new Date('{now}')).after, period(board, new Date('{now}'))])
+            .map(([next]) => [next, period(next, new Date('{now}')).before]))"""
+        assert await visitor.evaluate(script) == [[following, board] for board, following in after.items()]
 
 
 async def test_with_reduced_motion_nothing_moves_and_the_outcome_is_there_at_once(visit: Visits, stack: Stack) -> None:

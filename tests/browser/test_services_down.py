@@ -58,6 +58,21 @@ async def test_a_stopped_player_service_leaves_the_board_readable(visit: Visits,
         await expect(page.get_by_role("heading", level=1)).to_have_text(winner["name"])
 
 
+async def test_a_battle_is_seen_to_wait_and_then_to_be_settled(visit: Visits, stack: Stack) -> None:
+    player, opponent = await create(stack.url, **STRONG), await create(stack.url, **WEAK)
+    async with visit() as visitor:
+        page = visitor.page
+        await play(visitor, player)
+        await visitor.go(f"/arena/{opponent['player_id']}")
+        with stopped(stack, "worker-1"):
+            await page.get_by_role("button", name="Fight").click()
+            await expect(page.get_by_role("main")).to_contain_text("Waiting for its turn")
+            await expect(page.locator(".chip")).to_have_text("Queued")
+        await expect(page.locator(".chip")).to_have_text("Settled")
+        await expect(page.get_by_role("region", name="Outcome")).to_contain_text("Winner")
+        assert "against" in await page.title()
+
+
 async def test_a_stopped_gateway_is_told_and_comes_back_by_itself(visit: Visits, stack: Stack) -> None:
     async with visit(fails=True) as visitor:
         page = visitor.page

@@ -11,17 +11,22 @@ const WORRIED = 1500;
 export function showHealth(strip, notice) {
   let before = null;
   let timer = 0;
+  let asking = false;
 
   async function check() {
     clearTimeout(timer);
-    if (document.hidden) return;
+    if (document.hidden || asking) return;
+    asking = true;
     const services = await ask();
+    asking = false;
     const bad = SERVICES.filter((name) => services[name] !== "SERVING");
     const now = JSON.stringify(services);
     if (now !== before) {
       show(strip, notice, services, bad);
-      if (before !== null) announce(bad.length ? sentences(services, bad).join(" ") : "All services are up again.");
-      if (before !== null && !bad.length) dispatchEvent(new Event("skirmish:recovered"));
+      if (before !== null && !bad.length) {
+        announce("All services are up again."); // the notice speaks for itself, but not when it goes
+        dispatchEvent(new Event("skirmish:recovered"));
+      }
       before = now;
     }
     timer = setTimeout(check, bad.length ? WORRIED : CALM);
@@ -29,6 +34,7 @@ export function showHealth(strip, notice) {
 
   document.addEventListener("visibilitychange", check);
   addEventListener("online", check);
+  addEventListener("skirmish:trouble", check); // somebody else has noticed that something is wrong
   check();
 }
 

@@ -45,6 +45,7 @@ export function latestBattles(signal) {
   }
 
   const quietly = () => reload().catch(() => {}); // it fails when the view is left, or when a poll follows anyway
+  quietly();
   watch("/v1/battles:watch", {
     signal,
     poll: reload,

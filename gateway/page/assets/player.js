@@ -58,6 +58,7 @@ export function playerView(root, signal, id) {
   });
 
   put(root, notice, head, below);
+  lookSoon();
   watch(`/v1/battles:watch?player_id=${id}`, { signal, poll: look, onOpen: lookSoon, onMessage: lookSoon });
 }
 

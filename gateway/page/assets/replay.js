@@ -23,7 +23,7 @@ export class Replay {
   #lines;
   #result;
   #resultCard;
-  #told = false;
+  #told = { lines: 0, outcome: false }; // what is on show already
   #at = 0;
   #seen = 0;
   #speed = 1;
@@ -50,7 +50,7 @@ export class Replay {
         "div",
         { class: "replay-grid" },
         this.#resultCard,
-        h("section", { class: "card", "aria-labelledby": "turns-heading" }, h("h2", { id: "turns-heading" }, "Turn by turn"), h("ol", { class: "turns", tabindex: 0 }, this.#lines)),
+        h("section", { class: "card", "aria-labelledby": "turns-heading" }, h("h2", { id: "turns-heading" }, "Turn by turn"), h("ol", { class: "turns", tabindex: 0, "aria-labelledby": "turns-heading" }, this.#lines)),
       ),
     );
     signal.addEventListener("abort", () => this.pause());
@@ -99,17 +99,17 @@ export class Replay {
 
   #show(moving, pause = SLOWEST / this.#speed) {
     const turn = this.#turns[this.#at - 1];
-    this.#stage.show(this.#frames[this.#at], turn, moving && moves() ? pause : 0, this.#ended);
+    this.#stage.show(this.#frames[this.#at], turn, moving && moves() ? pause : 0);
     this.#seen = Math.max(this.#seen, this.#at);
     this.#course.show(this.#at, this.#seen);
     this.#counter.textContent = `Turn ${number(this.#at)} of ${number(this.#turns.length)}`;
     this.#showLine();
-    if (this.#ended && !this.#told) this.#tell();
+    if (this.#ended && !this.#told.outcome) this.#tell();
     this.#showControls();
   }
 
   #tell() {
-    this.#told = true;
+    this.#told.outcome = true;
     put(this.#resultCard, this.#result);
     const { winner_id: winner, gold_stolen: gold, silver_stolen: silver } = this.#battle;
     announce(winner ? `${nameOf(winner)} wins, and takes ${number(gold)} gold and ${number(silver)} silver.` : "A draw. Nothing moved.");
@@ -125,20 +125,20 @@ export class Replay {
     const classes = `turn ${mine ? "turn-challenger" : "turn-opponent"}${turn.hit ? "" : " turn-miss"}`;
     return h(
       "li",
-      { class: classes },
-      h("button", { class: "turn-button", tabindex: -1, onclick: () => this.seek(index + 1) }, h("span", { class: "turn-number" }, index + 1), h("span", {}, nameText(turn.attacker_id), what)),
+      { class: classes, hidden: true },
+      h("button", { class: "turn-button", tabindex: -1, onclick: () => this.seek(index + 1) }, h("span", { class: "turn-number" }, number(index + 1)), h("span", {}, nameText(turn.attacker_id), what)),
     );
   }
 
   #showLine() {
+    for (; this.#told.lines < this.#seen; this.#told.lines += 1) this.#lines[this.#told.lines].hidden = false;
+    this.element.querySelector(".turn[aria-current]")?.removeAttribute("aria-current");
     const line = this.#lines[this.#at - 1];
-    for (const [index, other] of this.#lines.entries()) other.hidden = index >= this.#seen;
-    for (const other of this.element.querySelectorAll(".turn[aria-current]")) other.removeAttribute("aria-current");
     if (!line) return;
     line.setAttribute("aria-current", "step");
     // Not scrollIntoView, which would scroll the page too.
     const list = line.parentElement;
-    list.scrollTop = line.offsetTop - list.offsetTop - list.clientHeight / 2 + line.clientHeight / 2;
+    list.scrollTop = line.offsetTop - (list.clientHeight - line.clientHeight) / 2;
   }
 
   #controls() {

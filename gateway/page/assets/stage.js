@@ -21,10 +21,10 @@ export class Stage {
    * @param {number[]} hitPoints Of the challenger and of the opponent.
    * @param {?object} turn The turn that led here; none at the beginning.
    * @param {number} time Milliseconds for the blow; 0 shows what it led to at once.
-   * @param {boolean} over Whether the battle has ended.
    */
-  show(hitPoints, turn, time, over) {
-    for (const [index, side] of this.#sides.entries()) side.show(hitPoints[index], time, over);
+  show(hitPoints, turn, time) {
+    const fell = hitPoints.includes(0);
+    for (const [index, side] of this.#sides.entries()) side.show(hitPoints[index], time, fell);
     put(this.#callout, turn ? this.#words(turn) : "Ready");
     this.#callout.className = `callout ${turn ? (turn.hit ? "callout-hit" : "callout-miss") : ""}`;
     if (!turn || !time) return;
@@ -85,7 +85,8 @@ class Side {
     );
   }
 
-  show(hitPoints, time, over) {
+  /** `fell` tells whether either of them has. */
+  show(hitPoints, time, fell) {
     const before = this.#before ?? hitPoints;
     this.#before = hitPoints;
     this.#left.textContent = number(hitPoints);
@@ -96,7 +97,7 @@ class Side {
     this.#fill.style.transform = this.#loss.style.transform = scale(hitPoints);
     this.element.classList.toggle("low", hitPoints > 0 && hitPoints * 4 <= this.#most);
     this.element.classList.toggle("fallen", hitPoints === 0);
-    this.element.classList.toggle("standing", over && hitPoints > 0);
+    this.element.classList.toggle("standing", fell && hitPoints > 0);
     for (const animation of [this.#shield, this.#fill, this.#loss, this.#blow].flatMap((part) => part.getAnimations())) animation.cancel();
     if (!time || before <= hitPoints) return;
     const [from, to] = [{ transform: scale(before) }, { transform: scale(hitPoints) }];

@@ -17,7 +17,7 @@ export class Standings {
    * @param {boolean} slim Whether it stands at the side.
    */
   constructor(caption, slim = false) {
-    const heads = ["Rank", "Player", "Taken"].map((text) => h("th", { scope: "col" }, text));
+    const heads = ["Rank", "Player", "Loot"].map((text) => h("th", { scope: "col" }, text));
     this.element = h(
       "table",
       { class: slim ? "standings standings-slim" : "standings" },

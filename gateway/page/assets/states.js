@@ -38,7 +38,7 @@ export function trouble(error, retry = null) {
   const helpless = !error.passes;
   return h(
     "div",
-    { class: "state state-trouble", role: "alert" },
+    { class: "state state-trouble", role: helpless && "alert" }, // what passes is told at the head of the page
     icon("broken"),
     h("p", { class: "state-heading" }, helpless ? "That did not work" : "Out of reach for the moment"),
     h("p", { class: "state-sentence" }, explain(error)),

@@ -55,6 +55,7 @@ export function watch(path, { signal, onMessage, poll, onOpen, onTrouble, isLast
       if (signal.aborted || mine !== timer) return;
       if (!(error instanceof ApiError)) throw error;
       onTrouble?.(error);
+      if (error.passes) dispatchEvent(new Event("skirmish:trouble"));
     }
     if (over || mine !== timer) return;
     timer = setTimeout(() => (times > 1 ? ask(times - 1) : open()), PAUSE);
