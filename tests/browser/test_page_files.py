@@ -64,7 +64,23 @@ def test_a_module_makes_no_markup_out_of_text_and_is_short_and_says_what_it_is(p
     assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", code)
     assert not re.findall(r"""["']style["']""", code)
     assert code.startswith("// ")
-    assert len(code.splitlines()) < 250
+    lines = code.splitlines()
+    assert len(lines) < 250
+    assert [line for line in lines if len(line) > 120] == []
+
+
+def test_every_import_is_used_and_every_export_imported() -> None:
+    codes = {path.name: path.read_text() for path in MODULES}
+    exported, imported = set(), set()
+    for module, code in codes.items():
+        exported |= {
+            (module, name) for name in re.findall(r"^export (?:async )?(?:function|class|const) (\w+)", code, re.M)
+        }
+        for names, source in re.findall(r'^import \{([^}]*)\} from "\./([^"]+)";', code, re.MULTILINE):
+            for name in re.findall(r"\w+", names):
+                imported.add((source, name))
+                assert len(re.findall(rf"\b{name}\b", code)) > 1, f"{module} imports {name} for nothing"
+    assert exported == imported
 
 
 def test_the_index_has_no_script_or_style_of_its_own() -> None:

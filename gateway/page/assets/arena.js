@@ -5,10 +5,13 @@ import { arms } from "./arms.js";
 import { Combobox } from "./combobox.js";
 import { announce, h, icon, put, title } from "./dom.js";
 import { compact, number } from "./format.js";
-import { me, onMeChange, play } from "./me.js";
-import { findPlayers, getPlayer } from "./players.js";
+import { isMe, me, onMeChange, play } from "./me.js";
+import { findPlayers, getPlayer, nameText } from "./players.js";
 import { go } from "./router.js";
 import { empty, explain, skeleton, trouble } from "./states.js";
+
+const RULES =
+  "The challenger strikes first. The winner takes a tenth to a fifth of the loser's gold and silver.";
 
 /** @param {string} [opponentId] Who is picked already. */
 export function arenaView(root, signal, opponentId = "") {
@@ -22,7 +25,7 @@ export function arenaView(root, signal, opponentId = "") {
 
   const combobox = new Combobox("opponent", "Opponent", {
     signal,
-    search: async (text, asking) => (await findPlayers(text, asking)).filter((player) => player.player_id !== me()?.player_id),
+    search: async (text, asking) => (await findPlayers(text, asking)).filter((player) => !isMe(player.player_id)),
     print: (player) => [arms(player.name), h("bdi", { class: "name" }, player.name), h("small", {}, strengths(player))],
     onPick: pick,
   });
@@ -91,7 +94,7 @@ export function arenaView(root, signal, opponentId = "") {
   put(
     root,
     h("h1", {}, "Arena"),
-    h("p", { class: "lead" }, "The challenger strikes first. The winner takes a tenth to a fifth of the loser's gold and silver."),
+    h("p", { class: "lead" }, RULES),
     h(
       "form",
       { class: "arena", onsubmit: fight },
@@ -105,14 +108,15 @@ export function arenaView(root, signal, opponentId = "") {
   showOpponent();
 }
 
-const strengths = (player) => `${number(player.attack)} attack · ${number(player.hit_points)} HP · ${player.luck}% luck`;
+const strengths = ({ attack, hit_points: hitPoints, luck }) =>
+  `${number(attack)} attack · ${number(hitPoints)} HP · ${luck}% luck`;
 
 function fighter(player, role) {
   const fact = (name, value, full = value) => h("div", {}, h("dt", {}, name), h("dd", { title: full }, value));
   return [
     h("p", { class: "eyebrow" }, role),
     arms(player.name),
-    h("p", { class: "side-name" }, h("a", { href: `#/player/${player.player_id}` }, h("bdi", { class: "name" }, player.name))),
+    h("p", { class: "side-name" }, h("a", { href: `#/player/${player.player_id}` }, nameText(player.player_id))),
     h(
       "dl",
       { class: "facts" },

@@ -70,7 +70,13 @@ function heading(battle) {
       h("span", { class: `chip chip-${battle.state.toLowerCase()}` }, state),
       ago(battle.settle_time ?? battle.submit_time),
     ),
-    h("h1", { class: "battle-title" }, link(battle.challenger_id), h("span", { class: "versus" }, "against"), link(battle.opponent_id)),
+    h(
+      "h1",
+      { class: "battle-title" },
+      link(battle.challenger_id),
+      h("span", { class: "versus" }, "against"),
+      link(battle.opponent_id),
+    ),
   ];
 }
 
@@ -85,7 +91,8 @@ function queued(battle) {
     h(
       "p",
       { class: "state-sentence" },
-      `It is number ${number(battle.sequence)} in the order of all battles, and it is kept. It is fought as soon as the earlier battles of both have taken effect.`,
+      `It is number ${number(battle.sequence)} in the order of all battles, and it is kept. `,
+      "It is fought as soon as the earlier battles of both have taken effect.",
     ),
     h("div", { class: "queued-track", "aria-hidden": "true" }),
   );

@@ -21,7 +21,8 @@ export function boardView(root, signal, board = "all") {
   title(time ? `Standings, ${time.heading.toLowerCase()}` : "No such board");
   if (!time) {
     const home = h("a", { class: "button", href: "#/" }, "To the standings");
-    put(root, h("section", { class: "card" }, empty("shield", "No such board", `There is no board “${board}”.`, home)));
+    const nothing = empty("shield", "No such board", `There is no board “${board}”.`, home);
+    put(root, h("section", { class: "card" }, nothing));
     return;
   }
   const around = new Around(board, signal);
@@ -122,7 +123,8 @@ class List {
     }
     this.#shown = entries.length > 0 ? new Date() : null;
     const all = entries.length >= Number(total) || this.#size === SIZES.length - 1;
-    put(this.#more, !all && h("button", { class: "button button-quiet", onclick: () => this.#showMore() }, "Show more"));
+    const more = h("button", { class: "button button-quiet", onclick: () => this.#showMore() }, "Show more");
+    put(this.#more, !all && more);
     this.around.refresh();
   }
 

@@ -100,7 +100,7 @@ export class Combobox {
 
   #activate(index) {
     this.#active = index;
-    for (const [at, option] of [...this.#list.children].entries()) option.setAttribute("aria-selected", String(at === index));
+    for (const [at, each] of [...this.#list.children].entries()) each.setAttribute("aria-selected", at === index);
     const option = this.#list.children[index];
     if (option) {
       this.input.setAttribute("aria-activedescendant", option.id);

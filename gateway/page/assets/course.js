@@ -41,12 +41,13 @@ export class Course {
     signal.addEventListener("abort", () => observer.disconnect());
   }
 
-  /** Marks the moment after a number of turns, and draws the lines as far as `seen`: the rest would give the end away. */
+  /** Marks the moment after a number of turns. Lines are drawn as far as `seen`: the rest would give the end away. */
   show(at, seen) {
     this.#at = at;
     this.#until = seen;
     this.#slider.value = at;
-    this.#slider.setAttribute("aria-valuetext", at ? `${number(at)} of ${number(this.#turns.length)}` : "The beginning");
+    const text = at ? `${number(at)} of ${number(this.#turns.length)}` : "The beginning";
+    this.#slider.setAttribute("aria-valuetext", text);
     this.#moveCursor();
   }
 
@@ -67,8 +68,9 @@ export class Course {
     this.#width = width;
     this.#drawing.setAttribute("width", width);
     const lines = [0, 1].flatMap((side) => this.#drawSide(side));
+    const rule = (y) => svg("line", { class: "course-grid", x1: PAD, x2: width - PAD, y1: y, y2: y });
     this.#drawing.replaceChildren(
-      ...[PAD, HEIGHT / 2, HEIGHT - PAD].map((y) => svg("line", { class: "course-grid", x1: PAD, x2: width - PAD, y1: y, y2: y })),
+      ...[PAD, HEIGHT / 2, HEIGHT - PAD].map(rule),
       svg("clipPath", { id: "course-seen" }, this.#seen),
       svg("g", { "clip-path": "url(#course-seen)" }, lines),
       this.#cursor,
@@ -78,7 +80,8 @@ export class Course {
 
   #drawSide(side) {
     const name = side ? "opponent" : "challenger";
-    const y = (frame) => HEIGHT - PAD - (frame[side] / this.#most[side]) * (HEIGHT - 2 * PAD) + side * 3 - 1.5; // apart where equal
+    const apart = side * 3 - 1.5; // so that both are seen where they are equal
+    const y = (frame) => HEIGHT - PAD - (frame[side] / this.#most[side]) * (HEIGHT - 2 * PAD) + apart;
     // Steps: hit points stay what they are until the next turn.
     let path = `M${this.#x(0)} ${y(this.#frames[0])}`;
     for (const [index, frame] of this.#frames.entries()) if (index) path += `H${this.#x(index)}V${y(frame)}`;
@@ -86,9 +89,10 @@ export class Course {
     if (this.#turns.length > MOST_DOTS) return lines;
     // A dot for every attack on this side, hollow where it missed.
     for (const [index, turn] of this.#turns.entries()) {
-      if ((this.#turns[index].attacker_id === this.#turns[0].attacker_id) !== (side === 1)) continue;
-      const kind = turn.hit ? "hit" : "miss";
-      lines.push(svg("circle", { class: `course-dot course-${name} course-${kind}`, cx: this.#x(index + 1), cy: y(this.#frames[index + 1]), r: DOT }));
+      if ((turn.attacker_id === this.#turns[0].attacker_id) !== (side === 1)) continue;
+      const kinds = `course-dot course-${name} course-${turn.hit ? "hit" : "miss"}`;
+      const center = { cx: this.#x(index + 1), cy: y(this.#frames[index + 1]) };
+      lines.push(svg("circle", { class: kinds, r: DOT, ...center }));
     }
     return lines;
   }

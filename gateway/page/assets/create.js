@@ -36,8 +36,10 @@ export function createView(root, signal) {
   const fields = [name, description, ...numbers];
 
   const preview = h("div", { class: "preview" });
-  const showPreview = () =>
-    put(preview, arms(name.value.normalize("NFC").trim()), h("p", { class: "preview-name", dir: "auto" }, name.value || "Your arms"));
+  function showPreview() {
+    const below = h("p", { class: "preview-name", dir: "auto" }, name.value || "Your arms");
+    put(preview, arms(name.value.normalize("NFC").trim()), below);
+  }
   showPreview();
   name.input.addEventListener("input", showPreview);
   askWhetherTaken(name, signal);
@@ -106,7 +108,7 @@ export function createView(root, signal) {
   );
 }
 
-/** Says that a name is taken while it is typed. A deleted player's name stays taken too; only the server knows those. */
+/** Says that a name is taken while it is typed. Those of deleted players stay taken too; only the server knows them. */
 function askWhetherTaken(name, signal) {
   let timer = 0;
   name.input.addEventListener("input", () => {

@@ -33,6 +33,7 @@ function line(battle, id) {
     VOIDED: ["void", "open"],
     SETTLED: won ? ["won", "good"] : battle.winner_id ? ["lost", "bad"] : ["draw", "open"],
   }[battle.state];
+  const before = battle.challenger_id === id ? "against " : "challenged by ";
   const loot = battle.gold_stolen + battle.silver_stolen;
   return h(
     "a",
@@ -42,7 +43,7 @@ function line(battle, id) {
     h(
       "span",
       { class: "history-text" },
-      h("span", { class: "history-who" }, battle.challenger_id === id ? "against " : "challenged by ", nameText(other(battle, id))),
+      h("span", { class: "history-who" }, before, nameText(other(battle, id))),
       h("small", {}, ago(battle.submit_time)),
     ),
     battle.winner_id && h("span", { class: `history-loot ${kind}` }, `${won ? "+" : "−"}${number(loot)}`),

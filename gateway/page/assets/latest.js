@@ -77,7 +77,12 @@ function line(battle) {
       "a",
       { class: "feed-link", href: `#/battle/${battle.battle_id}` },
       armsOf(winner || challenger),
-      h("span", { class: "feed-text" }, h("span", { class: "feed-what" }, text), h("small", {}, loot, " · ", ago(battle.settle_time))),
+      h(
+        "span",
+        { class: "feed-text" },
+        h("span", { class: "feed-what" }, text),
+        h("small", {}, loot, " · ", ago(battle.settle_time)),
+      ),
     ),
   );
 }

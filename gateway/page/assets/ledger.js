@@ -16,7 +16,8 @@ export function ledger(id, signal) {
       const answer = await get(`/v1/players/${id}/ledgerEntries`, { page_size: PAGE, page_token }, signal);
       return { items: answer.ledger_entries, next: answer.next_page_token };
     },
-    key: (entry) => `${entry.kind} ${entry.battle_id} ${entry.create_time} ${entry.gold_balance} ${entry.silver_balance}`,
+    // An entry has no id; no two of a player have all of these in common.
+    key: (entry) => [entry.kind, entry.battle_id, entry.create_time, entry.gold_balance, entry.silver_balance].join(),
     line,
     empty: () => empty("coin", "An empty ledger", "Every coin that comes or goes is written down here."),
   });

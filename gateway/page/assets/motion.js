@@ -2,7 +2,7 @@
 
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 
-export const EASE = "cubic-bezier(.2, .75, .25, 1)";
+const EASE = "cubic-bezier(.2, .75, .25, 1)";
 
 /** Whether things may move. */
 export const moves = () => !reduced.matches;
@@ -12,6 +12,8 @@ export function animate(element, keyframes, options) {
   return moves() ? element.animate(keyframes, { easing: EASE, ...options }) : null;
 }
 
+const gliding = new WeakMap();
+
 /**
  * Changes the order of elements and lets each glide from where it was to where it is.
  *
@@ -20,8 +22,6 @@ export function animate(element, keyframes, options) {
  * @param {HTMLElement} parent What holds them; places are measured from its top, so a page that shifts moves none.
  * @param {function} change Makes the change.
  */
-const gliding = new WeakMap();
-
 export function flip(parent, change) {
   const place = (element) => element.getBoundingClientRect().top - parent.getBoundingClientRect().top;
   const before = new Map(Array.from(parent.children, (element) => [element, place(element)]));

@@ -13,6 +13,7 @@ import { getPlayer } from "./players.js";
 import { empty, skeleton, stale, trouble } from "./states.js";
 import { watch } from "./stream.js";
 
+const NUMBERS = ["gold", "silver", "resources_stolen", "attack", "hit_points", "luck"];
 const PAUSE = 700; // milliseconds between two looks, however many battles end in between
 
 export function playerView(root, signal, id) {
@@ -26,8 +27,8 @@ export function playerView(root, signal, id) {
   const below = h(
     "div",
     { class: "player-grid" },
-    h("section", { class: "card", "aria-labelledby": "history-heading" }, h("h2", { id: "history-heading" }, "Battles"), battles.element),
-    h("section", { class: "card", "aria-labelledby": "ledger-heading" }, h("h2", { id: "ledger-heading" }, "Ledger"), entries.element),
+    card("history-heading", "Battles", battles.element),
+    card("ledger-heading", "Ledger", entries.element),
   );
   let player = null;
   let time = null; // when it was looked at
@@ -62,15 +63,21 @@ export function playerView(root, signal, id) {
   watch(`/v1/battles:watch?player_id=${id}`, { signal, poll: look, onOpen: lookSoon, onMessage: lookSoon });
 }
 
+function card(id, heading, content) {
+  return h("section", { class: "card", "aria-labelledby": id }, h("h2", { id }, heading), content);
+}
+
 function who(player, signal) {
   const actions = h("p", { class: "player-actions" });
-  const showActions = () =>
+  function showActions() {
+    const mine = isMe(player.player_id);
+    const href = mine ? "#/arena" : `#/arena/${player.player_id}`;
     put(
       actions,
-      isMe(player.player_id)
-        ? [h("a", { class: "button button-primary", href: "#/arena" }, icon("swords"), "Pick a fight"), h("button", { class: "button", onclick: () => play(null) }, "Stop playing")]
-        : [h("a", { class: "button button-primary", href: `#/arena/${player.player_id}` }, icon("swords"), "Challenge"), h("button", { class: "button", onclick: () => play(player) }, "Play as")],
+      h("a", { class: "button button-primary", href }, icon("swords"), mine ? "Pick a fight" : "Challenge"),
+      h("button", { class: "button", onclick: () => play(mine ? null : player) }, mine ? "Stop playing" : "Play as"),
     );
+  }
   showActions();
   onMeChange(showActions, signal);
   return h(
@@ -91,10 +98,11 @@ function who(player, signal) {
 /** The balances and strengths; balances count up and down as battles end. */
 class Purse {
   #shown = {};
-  #numbers = Object.fromEntries(["gold", "silver", "resources_stolen", "attack", "hit_points", "luck"].map((key) => [key, h("dd")]));
+  #numbers = Object.fromEntries(NUMBERS.map((key) => [key, h("dd")]));
 
   constructor() {
-    const fact = (key, label, symbol) => h("div", { class: `fact-${key}` }, h("dt", {}, symbol && icon(symbol), label), this.#numbers[key]);
+    const fact = (key, label, symbol) =>
+      h("div", { class: `fact-${key}` }, h("dt", {}, symbol && icon(symbol), label), this.#numbers[key]);
     this.element = h(
       "dl",
       { class: "purse" },
@@ -124,7 +132,8 @@ async function showPlaces(element, id, signal) {
     const entry = answer?.entries[0];
     const rank = entry ? ordinal(entry.rank) : answer ? "–" : "?";
     const hint = answer ? (entry ? `${number(entry.score)} taken` : "no place yet") : "out of reach";
-    return h("li", {}, h("a", { href: `#/board/${board}` }, h("span", {}, text), h("b", {}, rank), h("small", {}, hint)));
+    const words = [h("span", {}, text), h("b", {}, rank), h("small", {}, hint)];
+    return h("li", {}, h("a", { href: `#/board/${board}` }, words));
   };
   const lines = await Promise.all(BOARDS.map(place));
   if (!signal.aborted) put(element, lines);

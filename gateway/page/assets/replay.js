@@ -9,6 +9,7 @@ import { result } from "./result.js";
 import { empty } from "./states.js";
 import { Stage } from "./stage.js";
 
+const RISE = [{ opacity: 0, transform: "translateY(8px)" }, { opacity: 1, transform: "none" }];
 const SPEEDS = [0.5, 1, 2, 4];
 const SLOWEST = 1300; // milliseconds for a turn, when there are few
 const WHOLE = 60_000; // and for all turns together, when there are many
@@ -45,12 +46,23 @@ export class Replay {
     this.element = h(
       "div",
       { class: "replay", onkeydown: (event) => this.#press(event) },
-      h("section", { class: "card stage-card", "aria-label": "Replay" }, this.#stage.element, this.#course.element, this.#controls()),
+      h(
+        "section",
+        { class: "card stage-card", "aria-label": "Replay" },
+        this.#stage.element,
+        this.#course.element,
+        this.#controls(),
+      ),
       h(
         "div",
         { class: "replay-grid" },
         this.#resultCard,
-        h("section", { class: "card", "aria-labelledby": "turns-heading" }, h("h2", { id: "turns-heading" }, "Turn by turn"), h("ol", { class: "turns", tabindex: 0, "aria-labelledby": "turns-heading" }, this.#lines)),
+        h(
+          "section",
+          { class: "card", "aria-labelledby": "turns-heading" },
+          h("h2", { id: "turns-heading" }, "Turn by turn"),
+          h("ol", { class: "turns", tabindex: 0, "aria-labelledby": "turns-heading" }, this.#lines),
+        ),
       ),
     );
     signal.addEventListener("abort", () => this.pause());
@@ -112,21 +124,28 @@ export class Replay {
     this.#told.outcome = true;
     put(this.#resultCard, this.#result);
     const { winner_id: winner, gold_stolen: gold, silver_stolen: silver } = this.#battle;
-    announce(winner ? `${nameOf(winner)} wins, and takes ${number(gold)} gold and ${number(silver)} silver.` : "A draw. Nothing moved.");
-    animate(this.#result, [{ opacity: 0, transform: "translateY(8px)" }, { opacity: 1, transform: "none" }], { duration: 500 });
+    const loot = `${number(gold)} gold and ${number(silver)} silver`;
+    announce(winner ? `${nameOf(winner)} wins, and takes ${loot}.` : "A draw. Nothing moved.");
+    animate(this.#result, RISE, { duration: 500 });
   }
 
   #line(turn, index) {
     const mine = turn.attacker_id === this.#battle.challenger_id;
     const defender = mine ? this.#battle.opponent_id : this.#battle.challenger_id;
+    const left = ` has ${number(turn.defender_hit_points)} left`;
     const what = turn.hit
-      ? [" hits for ", h("b", {}, number(turn.damage)), "; ", nameText(defender), ` has ${number(turn.defender_hit_points)} left`]
+      ? [" hits for ", h("b", {}, number(turn.damage)), "; ", nameText(defender), left]
       : [" misses ", nameText(defender)];
     const classes = `turn ${mine ? "turn-challenger" : "turn-opponent"}${turn.hit ? "" : " turn-miss"}`;
     return h(
       "li",
       { class: classes, hidden: true },
-      h("button", { class: "turn-button", tabindex: -1, onclick: () => this.seek(index + 1) }, h("span", { class: "turn-number" }, number(index + 1)), h("span", {}, nameText(turn.attacker_id), what)),
+      h(
+        "button",
+        { class: "turn-button", tabindex: -1, onclick: () => this.seek(index + 1) },
+        h("span", { class: "turn-number" }, number(index + 1)),
+        h("span", {}, nameText(turn.attacker_id), what),
+      ),
     );
   }
 
@@ -144,8 +163,11 @@ export class Replay {
   #controls() {
     const control = (symbol, text, run) =>
       h("button", { class: "control", "aria-label": text, title: text, onclick: run }, icon(symbol));
-    const speed = (value) =>
-      h("label", { class: "speed" }, h("input", { type: "radio", name: "speed", value, checked: value === 1, onchange: () => (this.#speed = value) }), h("span", {}, `${value}×`));
+    const speed = (value) => {
+      const onchange = () => (this.#speed = value);
+      const input = h("input", { type: "radio", name: "speed", value, checked: value === this.#speed, onchange });
+      return h("label", { class: "speed" }, input, h("span", {}, `${value}×`));
+    };
     return h(
       "div",
       { class: "controls" },
@@ -170,7 +192,7 @@ export class Replay {
     put(this.#playButton, icon(symbol));
   }
 
-  /** The keys of every player of films, wherever in the replay the focus is, unless something there wants them itself. */
+  /** The keys of every player of films, wherever in the replay the focus is; the slider has its own. */
   #press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input")) return;
     const keys = {

@@ -10,23 +10,30 @@ import { explain } from "./states.js";
 /** Returns the children of the outcome's card. */
 export function result(battle, report, signal) {
   const winner = battle.winner_id;
+  const { loot } = report;
   return [
     h(
       "div",
       { class: "result-head" },
       winner ? armsOf(winner) : icon("shield"),
-      h("div", {}, h("p", { class: "eyebrow" }, winner ? "Winner" : "Nobody won"), h("p", { class: "result-name" }, winner ? nameText(winner) : "A draw")),
+      h(
+        "div",
+        {},
+        h("p", { class: "eyebrow" }, winner ? "Winner" : "Nobody won"),
+        h("p", { class: "result-name" }, winner ? nameText(winner) : "A draw"),
+      ),
     ),
     winner
       ? h("dl", { class: "loot" }, coin("gold", battle.gold_stolen), coin("silver", battle.silver_stolen))
       : h("p", { class: "quiet" }, `After ${number(report.turns.length)} turns both still stand. Nothing moved.`),
-    report.loot && h("p", { class: "quiet" }, `${share(report.loot.share_basis_points)} of what the loser owned, as drawn.`),
+    loot && h("p", { class: "quiet" }, `${share(loot.share_basis_points)} of what the loser owned, as drawn.`),
     h("p", { class: "result-actions" }, rematch(battle), copyButton(), verifyButton(battle, signal)),
     h("p", { class: "quiet seed" }, "Seed ", h("code", {}, report.seed), `, rules version ${report.rules_version}`),
   ];
 }
 
-const coin = (metal, amount) => h("div", {}, h("dt", {}, icon("coin"), metal), h("dd", { class: metal }, number(amount)));
+const coin = (metal, amount) =>
+  h("div", {}, h("dt", {}, icon("coin"), metal), h("dd", { class: metal }, number(amount)));
 
 function rematch(battle) {
   const own = me()?.player_id;
@@ -50,7 +57,8 @@ function copyButton() {
 
 function verifyButton(battle, signal) {
   const text = h("span", {}, "Verify");
-  const button = h("button", { class: "button", title: "Fight it again from its seed and compare", onclick: verify }, icon("seal"), text);
+  const about = { title: "Fight it again from its seed and compare", onclick: verify };
+  const button = h("button", { class: "button", ...about }, icon("seal"), text);
   async function verify() {
     button.disabled = true;
     try {

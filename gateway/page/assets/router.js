@@ -3,6 +3,8 @@
 import { put } from "./dom.js";
 import { animate } from "./motion.js";
 
+const ENTER = [{ opacity: 0, transform: "translateY(6px)" }, { opacity: 1, transform: "none" }];
+
 /**
  * Shows the view that the address names, and another one when it changes.
  *
@@ -29,7 +31,7 @@ export function route(main, routes, onChange) {
     if (!first) {
       scrollTo(0, 0);
       main.focus({ preventScroll: true }); // whoever reads by keyboard or ear begins at the new view
-      animate(root, [{ opacity: 0, transform: "translateY(6px)" }, { opacity: 1, transform: "none" }], { duration: 220 });
+      animate(root, ENTER, { duration: 220 });
     }
   }
 

@@ -2,8 +2,10 @@
 
 import { h, put, svg } from "./dom.js";
 import { number } from "./format.js";
-import { EASE, animate } from "./motion.js";
+import { animate } from "./motion.js";
 import { armsOf, nameOf, nameText } from "./players.js";
+
+const POP = [{ opacity: 0, transform: "scale(.8)" }, { opacity: 1, transform: "none" }];
 
 export class Stage {
   #sides;
@@ -12,7 +14,9 @@ export class Stage {
   constructor(report) {
     const { challenger, opponent } = report;
     this.#sides = [new Side(challenger, 1, "Challenger"), new Side(opponent, -1, "Opponent")];
-    this.element = h("div", { class: "stage" }, field(), this.#sides[0].element, h("div", { class: "stage-middle" }, this.#callout), this.#sides[1].element);
+    const [left, right] = this.#sides.map((side) => side.element);
+    const middle = h("div", { class: "stage-middle" }, this.#callout);
+    this.element = h("div", { class: "stage" }, field(), left, middle, right);
   }
 
   /**
@@ -32,7 +36,7 @@ export class Stage {
     const [attacker, defender] = mine ? this.#sides : this.#sides.toReversed();
     attacker.strike(time);
     defender.take(turn, time);
-    animate(this.#callout, [{ opacity: 0, transform: "scale(.8)" }, { opacity: 1, transform: "none" }], { duration: Math.min(240, time / 2) });
+    animate(this.#callout, POP, { duration: Math.min(240, time / 2) });
   }
 
   #words(turn) {
@@ -58,7 +62,6 @@ function field() {
 class Side {
   #most;
   #way;
-  #name;
   #before = null;
   #shield;
   #fill = h("span", { class: "hp-fill" });
@@ -71,17 +74,19 @@ class Side {
     this.id = combatant.player_id;
     this.#most = combatant.hit_points;
     this.#way = way;
-    this.#name = nameOf(this.id);
     this.#shield = h("div", { class: "fighter" }, armsOf(this.id));
-    this.#meter = h("div", { class: "hp", role: "meter", "aria-label": `Hit points of ${this.#name}`, "aria-valuemin": 0, "aria-valuemax": this.#most }, this.#loss, this.#fill);
+    const range = { "aria-label": `Hit points of ${nameOf(this.id)}`, "aria-valuemin": 0, "aria-valuemax": this.#most };
+    this.#meter = h("div", { class: "hp", role: "meter", ...range }, this.#loss, this.#fill);
+    const most = h("span", { class: "hp-most" }, ` / ${number(this.#most)}`);
     const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
+    const [attack, luck] = [fact("Attack", number(combatant.attack)), fact("Luck", `${combatant.luck}%`)];
     this.element = h(
       "div",
       { class: `corner ${way > 0 ? "corner-challenger" : "corner-opponent"}` },
       h("div", { class: "fighter-box" }, this.#shield, this.#blow),
-      h("div", { class: "corner-text" }, h("p", { class: "eyebrow" }, role), h("p", { class: "corner-name" }, nameText(this.id))),
-      h("div", { class: "hp-row" }, this.#meter, h("p", { class: "hp-number" }, this.#left, h("span", { class: "hp-most" }, ` / ${number(this.#most)}`))),
-      h("dl", { class: "facts facts-small" }, fact("Attack", number(combatant.attack)), fact("Luck", `${combatant.luck}%`)),
+      h("div", {}, h("p", { class: "eyebrow" }, role), h("p", { class: "corner-name" }, nameText(this.id))),
+      h("div", { class: "hp-row" }, this.#meter, h("p", { class: "hp-number" }, this.#left, most)),
+      h("dl", { class: "facts facts-small" }, attack, luck),
     );
   }
 
@@ -98,7 +103,9 @@ class Side {
     this.element.classList.toggle("low", hitPoints > 0 && hitPoints * 4 <= this.#most);
     this.element.classList.toggle("fallen", hitPoints === 0);
     this.element.classList.toggle("standing", fell && hitPoints > 0);
-    for (const animation of [this.#shield, this.#fill, this.#loss, this.#blow].flatMap((part) => part.getAnimations())) animation.cancel();
+    for (const part of [this.#shield, this.#fill, this.#loss, this.#blow]) {
+      for (const animation of part.getAnimations()) animation.cancel();
+    }
     if (!time || before <= hitPoints) return;
     const [from, to] = [{ transform: scale(before) }, { transform: scale(hitPoints) }];
     animate(this.#fill, [from, to], { duration: Math.min(180, time / 4), delay: time * 0.16, fill: "backwards" });
@@ -136,9 +143,13 @@ class Side {
       { duration: Math.min(1100, time * 0.82), delay },
     );
     const away = -this.#way;
-    const frames = turn.hit
-      ? [0, 12, -9, 6, -3, 0].map((x) => ({ transform: `translateX(${x * away}px) rotate(${x * 0.3 * away}deg)` }))
-      : [{ transform: "none" }, { transform: `translate(${26 * away}px, -6px) rotate(${8 * away}deg)`, opacity: 0.55 }, { transform: "none" }];
-    animate(this.#shield, frames, { duration: Math.min(turn.hit ? 420 : 560, time * 0.6), delay, easing: turn.hit ? "linear" : EASE });
+    if (turn.hit) {
+      const shake = (x) => ({ transform: `translateX(${x * away}px) rotate(${x * 0.3 * away}deg)` });
+      const timing = { duration: Math.min(420, time * 0.6), delay, easing: "linear" };
+      animate(this.#shield, [0, 12, -9, 6, -3, 0].map(shake), timing);
+    } else {
+      const aside = { transform: `translate(${26 * away}px, -6px) rotate(${8 * away}deg)`, opacity: 0.55 };
+      animate(this.#shield, [{}, aside, {}], { duration: Math.min(560, time * 0.6), delay });
+    }
   }
 }
