@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Literal
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 NEVER = "no-store"
 """Cache-Control of what may change at any time."""
@@ -43,49 +43,50 @@ class Answer:
         etag: Literal["strong", "weak"] | None = None,
     ) -> None:
         self._body = body
-        self._compressed = b""
-        self._type = (b"content-type", media_type.encode())
         self._headers: Headers = [(b"cache-control", cache_control.encode())]
-        if len(body) >= COMPRESSED_FROM:
+        self._content: Headers = [(b"content-type", media_type.encode())]
+        self._is_compressible = len(body) >= COMPRESSED_FROM
+        if self._is_compressible:
             self._headers.append((b"vary", b"accept-encoding"))
         self._tags: tuple[bytes, ...] = ()
         if etag:
             name = hashlib.blake2b(body, digest_size=12).hexdigest()
             forms = ('W/"%s"', 'W/"%s"') if etag == "weak" else ('"%s"', '"%s-gzip"')
             self._tags = tuple((form % name).encode() for form in forms)
+        self._forms: dict[tuple[bool, bool], tuple[Message, Message]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known = compress = False
+        is_known = compress = False
         for name, value in scope["headers"]:
             if name == b"accept-encoding":
-                compress = len(self._body) >= COMPRESSED_FROM and _ACCEPTS_GZIP.search(value) is not None
+                compress = self._is_compressible and _ACCEPTS_GZIP.search(value) is not None
             elif name == b"if-none-match" and self._tags:
-                known = self._is_among(value)
-        headers, body = self._headers, self._body
+                is_known = self._is_among(value)
+        form = self._forms.get((is_known, compress))
+        if form is None:
+            form = self._forms[is_known, compress] = await self._make(is_known, compress)
+        start, body = form
+        await send(dict(start))  # whoever passes it on may add to it
+        await send(body)
+
+    async def _make(self, is_known: bool, compress: bool) -> tuple[Message, Message]:
+        """Makes the messages of a form: without the body where the client knows it, or with it, compressed or not."""
+        headers, body = self._headers, b""
         if self._tags:
             headers = [*headers, (b"etag", self._tags[compress])]
-        if known:
-            body = b""
-        else:
+        if not is_known:
+            body = self._body
             if compress:
-                body = await self._compress()
+                body = _gzip(body) if len(body) < _IN_A_THREAD_FROM else await asyncio.to_thread(_gzip, body)
                 headers = [*headers, (b"content-encoding", b"gzip")]
-            headers = [*headers, self._type, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 304 if known else 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            headers = [*headers, *self._content, (b"content-length", b"%d" % len(body))]
+        start = {"type": "http.response.start", "status": 304 if is_known else 200, "headers": headers}
+        return start, {"type": "http.response.body", "body": body}
 
     def _is_among(self, listed: bytes) -> bool:
         """Tells whether an If-None-Match names this answer, in either form: for that, weak is as good as strong."""
         names = {tag.strip().removeprefix(b"W/") for tag in listed.split(b",")}
         return b"*" in names or any(tag.removeprefix(b"W/") in names for tag in self._tags)
-
-    async def _compress(self) -> bytes:
-        if not self._compressed:
-            if len(self._body) < _IN_A_THREAD_FROM:
-                self._compressed = _gzip(self._body)
-            else:
-                self._compressed = await asyncio.to_thread(_gzip, self._body)
-        return self._compressed
 
 
 def _gzip(body: bytes) -> bytes:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from gateway import static
 from gateway.boundary import Boundary
@@ -16,7 +16,7 @@ from gateway.routes import Endpoint, Table, bindings, resources
 from gateway.settings import Settings
 from gateway.streams import StreamCall
 from gateway.upstreams import SERVICES, Channels, open_channels
-from services.common.errors import NotFound, ResourceExhausted
+from services.common.errors import ResourceExhausted
 
 _TOO_MANY_REQUESTS = ResourceExhausted(
     "too many requests at once; try again shortly", "TOO_MANY_REQUESTS", retry_delay=1.0
@@ -56,12 +56,7 @@ def create_app(settings: Settings) -> ASGIApp:
             else:
                 endpoint = UnaryCall(name, binding, settings, requests)
             endpoints[binding.template.shape, binding.method] = endpoint
-    table = Table(resources(endpoints))
-    app = Boundary(Router([table], redirect_slashes=False, default=_not_found, lifespan=lifespan))
+    app = Boundary(Table(resources(endpoints), lifespan))
     if not settings.cors_origins:
         return app
     return CrossOrigin(app, settings.cors_origins.replace(" ", "").split(","))
-
-
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    raise NotFound("path", scope["path"])

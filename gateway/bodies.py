@@ -22,11 +22,12 @@ async def read_body(request: Request, wanted: bool, settings: Settings) -> bytes
         HttpError: The body is not wanted, not JSON by its headers, too large or too slow.
         ClientDisconnect: The client left.
     """
-    headers = request.headers
     if not wanted:
-        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-            raise _refused(400, f"{request.method} takes no body here", "UNEXPECTED_BODY")
+        for name, value in request.scope["headers"]:
+            if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+                raise _refused(400, f"{request.method} takes no body here", "UNEXPECTED_BODY")
         return b""
+    headers = request.headers
     kind = headers.get("content-type")
     if (kind is not None and not _is_json(kind)) or headers.get("content-encoding", "identity") != "identity":
         raise _wrong_kind()

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
+import secrets
 import time
-import uuid
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,7 +23,7 @@ def request_id(headers: list[tuple[bytes, bytes]]) -> str:
     for name, value in headers:
         if name == _HEADER and _SANE.fullmatch(value):
             return value.decode()
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 class Boundary:

@@ -1,8 +1,7 @@
 """The endpoints of unary RPCs: an HTTP request in, a gRPC call, an HTTP response out."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -17,6 +16,7 @@ from gateway.bodies import read_body
 from gateway.errors import from_call
 from gateway.routes import Binding
 from gateway.settings import Settings
+from gateway.shared import Shared
 from gateway.transcoding import Transcoder
 from services.common.boundary import REQUEST_ID_HEADER
 from services.common.errors import ResourceExhausted
@@ -32,11 +32,11 @@ SHARED = "skirmish.leaderboard.v1.LeaderboardService"
 
 
 class Limit:
-    """Counts what runs at once.
+    """Counts what runs at once: it is a context, held as long as something runs, and refuses what is too much.
 
     Args:
         most: How many may.
-        error: What those beyond it are refused with.
+        error: What is raised by a context too many.
     """
 
     def __init__(self, most: int, error: ResourceExhausted) -> None:
@@ -44,20 +44,13 @@ class Limit:
         self._error = error
         self._running = 0
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Counts one more while the context lasts.
-
-        Raises:
-            ResourceExhausted: There are too many.
-        """
+    def __enter__(self) -> None:
         if self._running >= self._most:
             raise self._error
         self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
 
 
 class UnaryCall:
@@ -82,7 +75,7 @@ class UnaryCall:
         self._limit = limit
 
     async def __call__(self, request: Request) -> ASGIApp:
-        with self._limit.hold():
+        with self._limit:
             try:
                 body = await read_body(request, self._transcoder.takes_body, self._settings)
             except ClientDisconnect:
@@ -118,30 +111,22 @@ class UnaryCall:
 class SharedCall(UnaryCall):
     """The endpoint of a unary RPC that only reads, and that many call with the very same request at the same time.
 
-    One call answers all who ask for the same path and query within a fraction of a second after it began, whether it
-    has been answered by then or not. So an answer may be that much older than its request, and no more.
+    All of them get one answer; see Shared for how old it may be.
     """
 
     def __init__(self, service: str, binding: Binding, settings: Settings, limit: Limit) -> None:
         super().__init__(service, binding, settings, limit)
-        self._answers: dict[tuple[bytes, bytes], asyncio.Task[Answer]] = {}
+        self._answers = Shared[Answer](settings.share_boards)
 
     async def __call__(self, request: Request) -> ASGIApp:
-        with self._limit.hold():
+        with self._limit:
             await read_body(request, wanted=False, settings=self._settings)
             asked = (request.scope["raw_path"], request.scope["query_string"])
-            answer = self._answers.get(asked)
-            if answer is None:
-                answer = self._answers[asked] = asyncio.create_task(self._ask(request))
-                asyncio.get_running_loop().call_later(self._settings.share_boards, self._forget, asked)
-            return await asyncio.shield(answer)  # one who leaves must not end it for the others
+            return await self._answers.get(asked, lambda: self._ask(request))
 
     async def _ask(self, request: Request) -> Answer:
         response = await self._end(self._begin(request, b""))
         return Answer(self._transcoder.response(response).encode(), cache_control=IF_UNCHANGED, etag="weak")
-
-    def _forget(self, asked: tuple[bytes, bytes]) -> None:
-        self._answers.pop(asked).add_done_callback(_look_at_error)
 
 
 def is_shared(binding: Binding) -> bool:
@@ -162,9 +147,3 @@ async def left(receive: Receive) -> None:
 async def _cancel_when_left(receive: Receive, call: grpc.aio.Call) -> None:
     await left(receive)
     call.cancel()
-
-
-def _look_at_error(task: "asyncio.Task[Answer]") -> None:
-    """Keeps asyncio from complaining of an error that nobody was left to hear."""
-    if not task.cancelled():
-        task.exception()

@@ -13,19 +13,25 @@ ends in a slash is another path. What else google/api/http.proto knows is refuse
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import grpc
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Router
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from gateway.errors import HttpError
+from services.common.errors import NotFound
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 """Returns what answers a request."""
+
+KEPT_PATHS, KEPT_LENGTH = 4096, 256
+"""How many paths, and up to which length, are kept with their resources: those of boards are asked for all the time."""
 
 _VARIABLE = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 _TEMPLATE = re.compile(rf"(/([A-Za-z0-9._~-]+|{_VARIABLE.pattern}))+(:[A-Za-z]+)?")
@@ -97,7 +103,7 @@ def bindings(service: ServiceDescriptor) -> Iterator[Binding]:
         yield Binding(rpc, kind.upper(), Template.parse(getattr(rule, kind)), rule.body)
 
 
-class Resource(BaseRoute):
+class Resource:
     """All that paths of one shape answer to. HEAD is answered as GET, OPTIONS with the methods there are.
 
     The texts of a path's variables reach the endpoint, still percent-encoded, as ``request.scope["path_values"]``.
@@ -115,12 +121,12 @@ class Resource(BaseRoute):
             self._endpoints["HEAD"] = self._endpoints["GET"]
         self._allow = ", ".join(sorted([*self._endpoints, "OPTIONS"]))
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tells whether the path has the shape; the method is looked at later, so that 405 can say what is allowed."""
-        found = self._pattern.fullmatch(scope["raw_path"].decode("latin-1"))
-        return (Match.FULL, {"path_values": found.groups()}) if found else (Match.NONE, {})
+    def match(self, path: str) -> tuple[str, ...] | None:
+        """Returns the texts of the variables of a path that has the shape."""
+        found = self._pattern.fullmatch(path)
+        return found.groups() if found else None
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request.
 
         Raises:
@@ -151,32 +157,37 @@ def resources(endpoints: Mapping[tuple[str, str], Endpoint]) -> list[Resource]:
     return [Resource(shape, by_shape[shape]) for shape in first_literals]
 
 
-class Table(BaseRoute):
-    """Finds the resource of a path among many.
+class Table(Router):
+    """The application that has the resource of a path answer.
 
     Args:
-        resources: The resources; of two that match, the first one is taken.
+        resources: The resources. Of two that match, the first one is taken.
+        lifespan: As in Starlette's Router.
     """
 
-    def __init__(self, resources: Iterable[Resource]) -> None:
-        self._literal: dict[bytes, Resource] = {}
-        self._others = []
-        for resource in resources:
-            if "{}" in resource.shape:
-                self._others.append(resource)
-            else:
-                self._literal[resource.shape.encode()] = resource
+    def __init__(self, resources: Iterable[Resource], lifespan: Lifespan[Any] | None = None) -> None:
+        super().__init__(lifespan=lifespan)
+        self._resources = list(resources)
+        self._look_for_again = lru_cache(KEPT_PATHS)(self._look_for)
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tells whether there is a resource."""
-        if resource := self._literal.get(scope["raw_path"]):
-            return Match.FULL, {"resource": resource, "path_values": ()}
-        for resource in self._others:
-            found, more = resource.matches(scope)
-            if found is Match.FULL:
-                return found, {"resource": resource, **more}
-        return Match.NONE, {}
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves a request, or the lifespan of the application.
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Has the resource answer."""
-        await scope["resource"].handle(scope, receive, send)
+        Raises:
+            NotFound: No resource has the path.
+        """
+        if scope["type"] == "lifespan":
+            await self.lifespan(scope, receive, send)
+            return
+        raw_path = scope["raw_path"]
+        find = self._look_for_again if len(raw_path) <= KEPT_LENGTH else self._look_for
+        resource, scope["path_values"] = find(raw_path)
+        await resource.answer(scope, receive, send)
+
+    def _look_for(self, raw_path: bytes) -> tuple[Resource, tuple[str, ...]]:
+        path = raw_path.decode("latin-1")
+        for resource in self._resources:
+            values = resource.match(path)
+            if values is not None:
+                return resource, values
+        raise NotFound("path", path)

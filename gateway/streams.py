@@ -92,7 +92,7 @@ class StreamCall:
         state = scope["state"]
         method = state["channels"][self._service].unary_stream(self._method, type(message).SerializeToString)
         lifetime = self._settings.stream_lifetime
-        with self._limit.hold():
+        with self._limit:
             call = method(
                 message,
                 timeout=lifetime + self._settings.timeout,
