@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from skirmish.player.v1 import player_pb2
+from tests.events import open_events
 from tests.servers import free_port
 from tests.upstreams import Context, Upstreams, gateway_client, running_upstreams
 
@@ -96,6 +97,26 @@ async def test_it_ends_gracefully_when_told_to(upstreams: Upstreams, number: int
         go_on.set()
         assert (await running).json()["name"] == "A"
         assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_open_streams_do_not_hold_it_up_and_are_told_to_come_back(upstreams: Upstreams, processes: int) -> None:
+    async def watch(_: Any, context: Context) -> AsyncIterator[Any]:
+        await context.send_initial_metadata(())
+        await asyncio.Event().wait()
+        yield
+
+    upstreams.streams["WatchBattles"] = watch
+    async with (
+        serving(**upstreams.addresses(), processes=processes, shutdown_grace=60) as (process, client),
+        AsyncExitStack() as stack,
+    ):
+        streams = [await stack.enter_async_context(open_events(client, "/v1/battles:watch")) for _ in range(8)]
+        process.terminate()
+        for events in streams:
+            assert [event async for event in events] == []
+            assert events.retry == [1000, 1000]
+        assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
 async def test_requests_that_outlast_the_grace_are_told_so(upstreams: Upstreams) -> None:
