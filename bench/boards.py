@@ -193,7 +193,7 @@ async def _boards(run: Run, size: int) -> AsyncIterator[Boards]:
         stack.push_async_callback(client.aclose)
         empty = (await client.info("memory"))["used_memory"]
         source = f"127.0.0.1:{free_ports(1)[0]}"
-        await stack.enter_async_context(_source(source, size))
+        await stack.enter_async_context(winners(source, size))
         began = asyncio.get_running_loop().time()
         environment = {"LEADERBOARD_REDIS_URL": url, "LEADERBOARD_PLAYER_ADDRESS": source}
         server = await stack.enter_async_context(
@@ -208,7 +208,8 @@ async def _boards(run: Run, size: int) -> AsyncIterator[Boards]:
 
 
 @asynccontextmanager
-async def _source(address: str, size: int) -> AsyncIterator[None]:
+async def winners(address: str, size: int) -> AsyncIterator[None]:
+    """Runs a player service that knows so many winners, for a leaderboard service to fill its board from."""
     command = [sys.executable, "-m", "bench.source", address, str(size)]
     child = await asyncio.create_subprocess_exec(*command, cwd=ROOT, start_new_session=True)
     try:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from services.battle import reports, rules
-from services.battle.battles import Battle
-from services.battle.rules import Combatant
+from services.battle.battles import Battle, State
+from services.battle.rules import Combatant, Outcome
 from services.common import migrations
 from services.common.database import Database
+from services.player.players import Kind
+from services.player.settlement import Effect
 
 LOOT = 100
 """The gold, and the silver, that the winner of a battle in the first round took."""
@@ -180,7 +182,7 @@ def _player_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             player_id=_player(words, who),
             battle_number="r + 1",
             adjustment_number="0",
-            kind="2",
+            kind=f"{Kind.BATTLE:d}",
             battle_id=_battle(words),
             gold_change=f"{sign} * {loot}",
             silver_change=f"{sign} * {loot}",
@@ -213,7 +215,7 @@ def _player_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             source,
             settle_sequence="i + 1",
             battle_id=_battle(words),
-            effect=_in_first_round("1", "3"),
+            effect=_in_first_round(f"{Effect.CHALLENGER_WON:d}", f"{Effect.DRAW:d}"),
             player_id=_in_first_round(_player(words, "c"), "NULL"),
             gold=loot,
             silver=loot,
@@ -250,8 +252,8 @@ def _battle_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             seed=f"i * {_SCRAMBLER}",
             rules_version="1",
             submit_time=time,
-            state="2",
-            outcome=_in_first_round("1", "3"),
+            state=f"{State.SETTLED:d}",
+            outcome=_in_first_round(f"{Outcome.CHALLENGER_WON:d}", f"{Outcome.DRAW:d}"),
             gold_stolen=loot,
             silver_stolen=loot,
             settle_time=time,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from bench import battles, boards, calls, growth, latency, memory, start
+from bench import battles, boards, calls, growth, latency, memory, pages, start
 from bench.run import Run
 
 MEASUREMENTS: dict[str, Callable[[Run], Awaitable[None]]] = {
@@ -10,6 +10,7 @@ MEASUREMENTS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "latency": latency.measure,
     "calls": calls.measure,
     "boards": boards.measure,
+    "http": pages.measure,
     "growth": growth.measure,
     "memory": memory.measure,
     "start": start.measure,

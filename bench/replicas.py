@@ -25,6 +25,7 @@ TIMEOUT = 30.0
 class Replica(NamedTuple):
     """A running service with the empty method."""
 
+    address: str
     channel: grpc.aio.Channel
     empty: Callable[[], Awaitable[object]]
     process: asyncio.subprocess.Process
@@ -62,7 +63,7 @@ async def replica(
             call: Any = channel.unary_unary(
                 with_empty.METHOD, request_serializer=Empty.SerializeToString, response_deserializer=Empty.FromString
             )
-            yield Replica(channel, lambda: call(Empty(), timeout=TIMEOUT), child)
+            yield Replica(address, channel, lambda: call(Empty(), timeout=TIMEOUT), child)
     finally:
         if child.returncode is None:
             child.terminate()
