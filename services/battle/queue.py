@@ -27,6 +27,14 @@ BLOCK = 500
 A client that reads needs a longer socket timeout."""
 
 
+# One step, for between two of them a Redis that goes back in time may give the consumer something.
+_LEAVE = """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+"""
+
+
 class GroupLost(Exception):
     """The consumer group is gone, and with it whatever was in the stream: Redis lost its data."""
 
@@ -58,6 +66,7 @@ class Queue:
     def __init__(self, redis: Redis, blocking: Redis) -> None:
         self._redis = redis
         self._blocking = blocking
+        self._leave = redis.register_script(_LEAVE)
 
     async def ping(self) -> None:
         """Raises when Redis does not answer."""
@@ -142,9 +151,7 @@ class Queue:
 
     async def leave(self, consumer: str) -> None:
         """Removes a consumer that has nothing in hand; one that has stays, since removing it would drop that."""
-        pending = await self._redis.xpending_range(WAITING, GROUP, "-", "+", 1, consumername=consumer)
-        if not pending:
-            await self._redis.xgroup_delconsumer(WAITING, GROUP, consumer)
+        await self._leave([WAITING], [GROUP, consumer])
 
     async def announce(self, ended: bytes) -> None:
         """Tells every replica of the service that battles ended: a serialized ListBattlesResponse."""

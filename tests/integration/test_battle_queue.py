@@ -96,6 +96,8 @@ async def test_a_consumer_with_battles_in_hand_is_not_removed(queue: Queue, redi
     await queue.read("busy", 1)
     await queue.leave("busy")
     assert [entry.battle for entry in await queue.claim("other", 0, 9)] == BATTLES[:1]
+    await queue.leave("busy")
+    assert {consumer.name for consumer in (await queue.look())[1]} == {"other"}
 
 
 async def test_announcements_are_followed_from_where_a_listener_was(queue: Queue) -> None:

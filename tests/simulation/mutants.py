@@ -8,7 +8,7 @@ from typing import Any
 
 from services.battle import sequencing, worker
 from services.battle.battles import Battle, Submission
-from services.battle.queue import Queue
+from services.battle.queue import GROUP, WAITING, Queue
 from services.battle.sweeper import Sweeper
 from services.battle.worker import Worker
 from services.leaderboard.feed import Feed
@@ -218,3 +218,16 @@ def boards_put_in_place_uncounted(evaluate: Any) -> Any:
         return evaluate(server, script.replace("~= tonumber(ARGV[3 * i + 3])", "== 0"), *rest)
 
     return look_for_keys
+
+
+@_mutant(Queue, "leave")
+def leaves_in_two_steps(_: Any) -> Any:
+    """A worker that ends looks whether it has something in hand, and then removes its consumer."""
+    look = "return redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])"
+    remove = "return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])"
+
+    async def leave(queue: Queue, consumer: str) -> None:
+        if not await queue._redis.register_script(look)([WAITING], [GROUP, consumer]):
+            await queue._redis.register_script(remove)([WAITING], [GROUP, consumer])
+
+    return leave

@@ -112,7 +112,8 @@ def make(seed: int) -> Plan:
         plan.clients.append([(r.uniform(0, 1), _grant(plan, r, number)) for number in range(r.randint(1, 2))])
     plan.odds = {fault: r.choice((0.003, 0.01, 0.03)) for fault in Fault if r.random() < 0.35}
     if r.random() < 0.6:
-        plan.disasters = {int(400 * r.random() ** 2): r.choice(DISASTERS) for _ in range(r.randint(1, 4))}
+        kinds = r.sample(DISASTERS, r.randint(1, 3))
+        plan.disasters = {int(300 * r.random() ** 1.5): r.choice(kinds) for _ in range(r.randint(1, 8))}
     plan.faults_end = r.uniform(0.3, 2)
     plan.replicas = {service: r.choice((1, 1, 2)) for service in ("player", "battle", "board")}
     plan.replicas["worker"] = r.choice((1, 2, 2, 3))

@@ -91,13 +91,10 @@ class RedisClient:
         return await self._call("UNLINK", *keys)
 
     async def xgroup_create(self, key: str, group: str, id: str, mkstream: bool) -> Any:  # noqa: A002
-        return await self._call("XGROUP CREATE", key, group, id)
-
-    async def xgroup_delconsumer(self, key: str, group: str, consumer: str) -> Any:
-        return await self._call("XGROUP DELCONSUMER", key, group, consumer)
+        return await self._call("XGROUP", "CREATE", key, group, id)
 
     async def xinfo_groups(self, key: str) -> Any:
-        groups = await self._call("XINFO GROUPS", key)
+        groups = await self._call("XINFO", "GROUPS", key)
         return [{"name": name, "last-delivered-id": delivered} for name, delivered in groups]
 
     async def xrange(self, key: str, min: bytes, count: int) -> Any:  # noqa: A002
@@ -105,9 +102,6 @@ class RedisClient:
 
     async def xrevrange(self, key: str, count: int) -> Any:
         return _with_fields((await self._call("XREVRANGE", key))[:count])
-
-    async def xpending_range(self, key: str, group: str, low: str, high: str, count: int, consumername: str) -> Any:
-        return (await self._call("XPENDING", key, group, consumername))[:count]
 
     async def xadd(self, key: str, fields: Mapping[bytes, bytes], maxlen: int, approximate: bool) -> Any:
         return await self._do("XADD", lambda server: self._add(server, key, "MAXLEN", maxlen, "*", *fields.values()))

@@ -79,8 +79,7 @@ class RedisServer:
         """
         command = self._commands.get(name)
         if command is None:
-            text = _to_bytes(name).decode().lower().replace(" ", "_")
-            command = self._commands[name] = getattr(self, f"_{text}")
+            command = self._commands[name] = getattr(self, f"_{_to_bytes(name).decode().lower()}")
         return command(*[arg if type(arg) is bytes else _to_bytes(arg) for arg in args])
 
     def evaluate(self, script: str, keys: Sequence[Any], arguments: Sequence[Any]) -> Any:
@@ -303,6 +302,9 @@ class RedisServer:
         stream = self._keys.get(key)
         return [(_to_text(i), stream.entries[i]) for i in reversed(stream.entries)] if stream else []
 
+    def _xgroup(self, what: bytes, *args: bytes) -> Any:
+        return self._xgroup_create(*args) if what == b"CREATE" else self._xgroup_delconsumer(*args)
+
     def _xgroup_create(self, key: bytes, group: bytes, start: bytes) -> bool:
         stream: Stream = self._get_or_make(key, Stream)
         if group in stream.groups:
@@ -317,7 +319,7 @@ class RedisServer:
             del pending[i]
         return len(dropped)
 
-    def _xinfo_groups(self, key: bytes) -> list[tuple[bytes, bytes]]:
+    def _xinfo(self, _: bytes, key: bytes) -> list[tuple[bytes, bytes]]:
         if key not in self._keys:
             raise ResponseError("no such key")
         return [(name, _to_text(group.delivered)) for name, group in self._keys[key].groups.items()]
@@ -354,9 +356,10 @@ class RedisServer:
             claimed.append((_to_text(i), stream.entries[i]))
         return claimed
 
-    def _xpending(self, key: bytes, group: bytes, consumer: bytes) -> list[bytes]:
+    def _xpending(self, key: bytes, group: bytes, *rest: bytes) -> list[bytes]:
+        *_, count, consumer = rest
         pending = self._group(key, group, "XPENDING").pending
-        return [_to_text(i) for i, entry in pending.items() if entry.consumer == consumer]
+        return [_to_text(i) for i in sorted(pending) if pending[i].consumer == consumer][: int(count)]
 
     def _xack(self, key: bytes, group: bytes, *ids: bytes) -> int:
         stream = self._keys.get(key)
