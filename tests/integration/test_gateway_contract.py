@@ -39,6 +39,9 @@ EXAMPLES = settings(
 """Of each kind of requests, for each operation."""
 
 
+NOBODY = "01900000-0000-7000-8000-000000000000"
+
+
 @dataclass(frozen=True)
 class Gateway:
     """A running gateway, and ids of what its services know."""
@@ -48,14 +51,14 @@ class Gateway:
     battle_ids: list[str]
 
     def about_what_there_is(self, operation: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-        """Makes parameters and bodies that should be taken."""
-        player = st.sampled_from(self.player_ids)
+        """Makes parameters and bodies about what there is, or might be."""
+        player = st.sampled_from([*self.player_ids, NOBODY])
         players = st.lists(player, min_size=1, max_size=3)
         fight = {"challenger_id": player, "opponent_id": player}
         few = st.integers(-1, 90)
         in_path: dict[str, st.SearchStrategy[Any]] = {
             "player_id": player,
-            "battle_id": st.sampled_from(self.battle_ids),
+            "battle_id": st.sampled_from([*self.battle_ids[:3], NOBODY]),
             "board": st.sampled_from(["all", "daily", "weekly", "monthly", "daily@2026-11-21"]),
         }
         named = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"]

@@ -3,8 +3,9 @@
 import asyncio
 import gzip
 import re
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -156,6 +157,51 @@ async def test_answers_come_as_they_are_to_all_others(
 async def test_what_is_small_is_not_compressed(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/players/p", headers=GZIP)
     assert not {"content-encoding", "vary"} & answer.headers.keys()
+
+
+# Clients that read slowly
+
+
+LARGE = 6 * 1000 * 3900
+"""Bytes, less than which no large answer has: more than what the system keeps for a connection."""
+
+
+@asynccontextmanager
+async def large_answer(upstreams: Upstreams) -> AsyncIterator[asyncio.StreamReader]:
+    """Asks a gateway that waits a second for its clients for a large answer, and gives what it can be read from."""
+    players = [player_pb2.Player(description="\1" * 1000)] * 3900  # six times as long in JSON
+    upstreams.answer("BatchGetPlayers", player_pb2.BatchGetPlayersResponse(players=players))
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    small.setblocking(False)
+    async with gateway_client(**upstreams.addresses(), idle_timeout=1) as client:
+        await asyncio.get_running_loop().sock_connect(small, (client.base_url.host, client.base_url.port))
+        reader, writer = await asyncio.open_connection(sock=small, limit=1 << 16)
+        try:
+            writer.write(b"GET /v1/players:batchGet HTTP/1.1\r\nhost: x\r\n\r\n")
+            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode()
+            assert head.startswith("HTTP/1.1 200 ")
+            yield reader
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(upstreams: Upstreams) -> None:
+    async with large_answer(upstreams) as reader:
+        await asyncio.sleep(2.5)  # what is tested is that this is too long
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(LARGE), 20)
+
+
+async def test_a_client_that_takes_it_slowly_gets_it_whole(upstreams: Upstreams) -> None:
+    taken = 0
+    async with large_answer(upstreams) as reader:
+        while taken < LARGE:
+            taken += len(await asyncio.wait_for(reader.read(1 << 20), 10))
+            if taken < 4 << 20:
+                await asyncio.sleep(0.1)
 
 
 # Boards that many read
