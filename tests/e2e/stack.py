@@ -192,10 +192,12 @@ class Stack:
 def free_ports(count: int) -> list[int]:
     """Returns ports in a row that nobody listens on.
 
-    They lie below those that the system gives to outgoing connections, so that none is taken while a service restarts.
+    They lie below those that the system gives to outgoing connections, so that none is taken while a service restarts,
+    and each process of a test run has a range of its own, so that none is taken between this look and the start.
     """
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
     while True:
-        first = random.randrange(12_000, 32_000)
+        first = 12_000 + own * 5_000 + random.randrange(4_900)
         ports = list(range(first, first + count))
         if all(map(is_free, ports)):
             return ports
