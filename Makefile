@@ -17,8 +17,8 @@ run: .venv/.local skirmish/.built  ## Set up and run everything on this machine;
 demo: .venv/.local skirmish/.built  ## Against a running set: named players, 5,000 battles, the leaderboard.
 	@exec $(BIN)/python -m local demo $(ARGS)
 
-test: .venv/.dev skirmish/.built  ## Run the tests (ARGS="-k name" narrows them down).
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev skirmish/.built  ## Run the tests, two at a time (ARGS="-k name" narrows them down; JOBS=0 for one at a time).
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: .venv/.dev skirmish/.built  ## Kill, pause and cut off real processes (MINUTES=2 DATABASE=sqlite|postgresql SEED=1).
 	@exec $(BIN)/python -m tests.faults --minutes $(or $(MINUTES),2) --database $(or $(DATABASE),sqlite) \
