@@ -4,7 +4,7 @@ Every function takes a connection and runs inside its caller's transaction.
 """
 
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -146,22 +146,20 @@ def list_of_player(
     return sorted(sides, key=_BY_SEQUENCE, reverse=True)[:limit]
 
 
-def predecessors(connection: sa.Connection, blocked: Iterable[tuple[str, int, int]], limit: int) -> list[Battle]:
-    """Returns waiting battles that others wait for, oldest first.
-
-    Args:
-        blocked: A player, its first missing number, and the number that waits for it.
-    """
-    found: dict[int, Battle] = {}
-    for player_id, first, end in blocked:
-        for who, number in (
-            (BATTLE.c.challenger_id, BATTLE.c.challenger_number),
-            (BATTLE.c.opponent_id, BATTLE.c.opponent_number),
-        ):
-            query = sa.select(BATTLE).where(who == player_id, number >= first, number < end)
-            query = query.where(BATTLE.c.state == State.QUEUED).order_by(number).limit(limit)
-            found |= {row.sequence: _from_row(row) for row in connection.execute(query)}
-    return sorted(found.values(), key=_BY_SEQUENCE)[:limit]
+def predecessors(connection: sa.Connection, player_ids: Collection[str], before: int, limit: int) -> list[Battle]:
+    """Returns the waiting battles of some players that stand before a place, the oldest first."""
+    of_them = sa.or_(
+        bulk.among(connection, BATTLE.c.challenger_id, player_ids),
+        bulk.among(connection, BATTLE.c.opponent_id, player_ids),
+    )
+    query = (
+        sa.select(BATTLE)
+        .join(QUEUE, QUEUE.c.sequence == BATTLE.c.sequence)
+        .where(QUEUE.c.sequence < before, of_them)
+        .order_by(QUEUE.c.sequence)
+        .limit(limit)
+    )
+    return [_from_row(row) for row in connection.execute(query)]
 
 
 def take_due(connection: sa.Connection, horizon: int, now: int, pause: int, limit: int) -> list[Battle]:

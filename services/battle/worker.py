@@ -27,6 +27,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 MOST_FAILURES = 5
 """How often fighting a battle may fail before it is voided. Only exceptions of the fight itself count."""
 HELPED_AT_ONCE = 256
+ROUNDS = 3
+"""How often blocked battles are helped on before they are let go, to come again. While a long queue is published anew,
+its newest battles come first and wait for all others; held on to, they would keep the worker from those."""
 FIGHTS_IN_A_ROW = 32
 
 log = logs.get(__name__)
@@ -153,15 +156,16 @@ class Worker:
             await self._insist(lambda: self._queue.acknowledge(finished), "acknowledge")
 
     async def end_battles(self, battles: Iterable[Battle]) -> set[int]:
-        """Fights, settles and finishes battles, and whatever they wait for. Returns the sequences of all that ended.
+        """Fights, settles and finishes battles, and what they wait for. Returns the sequences of all that ended.
 
-        Battles of rules that this code does not know are left to a worker that does.
+        Battles of rules that this code does not know are left to a worker that does, and what waits for too much is let
+        go. Neither is acknowledged, so it comes again.
         """
         todo = sorted(
             (b for b in battles if b.rules_version in rules.KNOWN_VERSIONS), key=lambda battle: battle.sequence
         )
         ended: set[int] = set()
-        pause = FIRST_PAUSE
+        rounds = 0
         while todo:
             fought, ended_before = await self._fight(todo)
             ended |= ended_before
@@ -180,12 +184,11 @@ class Worker:
                     self._alarm(battle, result)
             await self._finish(settled)
             ended |= {battle.sequence for battle, _, _ in settled}
-            if self._stopping.is_set() and blocked:
-                break  # they come to another worker
+            rounds += 1
+            if blocked and (rounds == ROUNDS or self._stopping.is_set()):
+                log.info("letting go", blocked=len(blocked))
+                break
             todo = await self._with_predecessors(blocked)
-            if todo and not settled:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
         return ended
 
     async def _fight(self, battles: Sequence[Battle]) -> tuple[list[tuple[Battle, rules.Fight | str]], set[int]]:
@@ -222,15 +225,10 @@ class Worker:
         """Returns blocked battles with what they wait for, which nobody may be working on."""
         if not blocked:
             return []
-        missing: dict[tuple[str, int], int] = {}
-        for battle, block in blocked:
-            is_challenger = battle.challenger.player_id == block.player_id
-            number = battle.challenger_number if is_challenger else battle.opponent_number
-            key = (block.player_id, block.number)
-            missing[key] = max(number, missing.get(key, 0))
-        wanted = [(player_id, first, end) for (player_id, first), end in missing.items()]
+        player_ids = {block.player_id for _, block in blocked}
+        last = max(battle.sequence for battle, _ in blocked)
         helped = await self._insist(
-            lambda: self._database.read(store.predecessors, wanted, HELPED_AT_ONCE), "load predecessors"
+            lambda: self._database.read(store.predecessors, player_ids, last, HELPED_AT_ONCE), "load predecessors"
         )
         log.info("helping on", blocked=len(blocked), predecessors=len(helped))
         every = {battle.sequence: battle for battle in (*helped, *(battle for battle, _ in blocked))}

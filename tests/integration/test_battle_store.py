@@ -128,12 +128,13 @@ async def test_what_is_due_is_taken_by_one_caller_with_growing_pauses(database: 
     assert await database.write(store.take_due, 130, 130, 10, 9) == battles
 
 
-async def test_predecessors_are_the_waiting_battles_before_a_number(database: Database) -> None:
-    battles = await submit(database, ("", A, B), ("", C, A), ("", A, C), ("", A, B))
+async def test_predecessors_are_the_waiting_battles_of_players_before_a_place(database: Database) -> None:
+    battles = await submit(database, ("", A, B), ("", C, A), ("", A, C), ("", B, C), ("", A, B))
     await database.write(store.finish, [settled(battles[0])], {})
-    assert await database.read(store.predecessors, [(A, 1, 4)], 9) == battles[1:3]
-    assert await database.read(store.predecessors, [(A, 1, 4)], 1) == battles[1:2]
-    assert await database.read(store.predecessors, [(B, 2, 2)], 9) == []
+    assert await database.read(store.predecessors, [A], 5, 9) == battles[1:3]
+    assert await database.read(store.predecessors, [A], 5, 1) == battles[1:2]
+    assert await database.read(store.predecessors, [A, B], 5, 9) == battles[1:4]
+    assert await database.read(store.predecessors, [B], 4, 9) == []
 
 
 async def test_failures_are_counted_for_each_battle(database: Database) -> None:

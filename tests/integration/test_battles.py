@@ -329,6 +329,38 @@ async def test_battles_of_rules_that_this_code_does_not_know_are_left_alone(trio
     assert (await get(trio, battles[0].battle_id)).state == Battle.QUEUED
 
 
+async def test_what_waits_for_rules_that_this_code_does_not_know_holds_nobody_else_up(
+    trio: Trio, redis_client: Redis
+) -> None:
+    await trio.stop_workers()
+    trio.battle_settings = trio.battle_settings.model_copy(update={"batch_size": 1, "batches_at_once": 1})
+    one, two, three, four, five, six = await new_players(trio, 6)
+    battles = await submit(trio, wish(one, two), wish(one, three), wish(two, four), wish(three, one), wish(four, two))
+    engine = sa.create_engine(trio.battle_settings.database_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE battle SET rules_version = 99 WHERE sequence = 1")
+    await redis_client.flushall()  # so that the stream is filled from the table
+    others = await submit(trio, wish(five, six), wish(six, five))
+    await trio.start_worker()
+    for battle in others:
+        watch = battle_pb2.WatchBattleRequest(battle_id=battle.battle_id)
+        stream = trio.skirmish.battles.WatchBattle(watch, timeout=60)
+        assert [seen.state async for seen in stream][-1] == Battle.SETTLED
+    for battle in battles:
+        assert (await get(trio, battle.battle_id)).state == Battle.QUEUED
+
+
+async def test_a_long_queue_that_is_published_anew_behind_its_newest_battles(trio: Trio, redis_client: Redis) -> None:
+    await trio.stop_workers()
+    players = await new_players(trio, 6)
+    pairs = itertools.cycle(itertools.permutations(players, 2))
+    older = [battle for _ in range(8) for battle in await submit(trio, *(wish(*next(pairs)) for _ in range(250)))]
+    await redis_client.flushall()
+    newer = [battle for _ in range(5) for battle in await submit(trio, *(wish(*next(pairs)) for _ in range(250)))]
+    await trio.start_worker()  # it finds the newer ones in the stream, more than it takes at once
+    await all_is_right(trio, *older, *newer)
+
+
 async def test_a_stored_report_that_was_changed_is_found_out(trio: Trio) -> None:
     one, two = await new_players(trio, 2)
     (battle,) = await submit(trio, wish(one, two))

@@ -3,8 +3,9 @@
 ``test_models.py`` runs the same seeds on the real store and compares.
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ class BattleTables:
     last_numbers: dict[str, int] = field(default_factory=dict)
     battles: dict[int, Battle] = field(default_factory=dict)
     requests: dict[Key, int] = field(default_factory=dict)
-    numbers: dict[tuple[str, int], int] = field(default_factory=dict)
+    numbers: set[tuple[str, int]] = field(default_factory=set)
     queue: dict[int, Waiting] = field(default_factory=dict)
     reports: dict[int, bytes] = field(default_factory=dict)
 
@@ -67,12 +68,12 @@ class BattleTables:
 
     def _insert(self, battle: Battle, request_id: str) -> None:
         challenger_id, opponent_id = battle.challenger.player_id, battle.opponent.player_id
-        places = [(challenger_id, battle.challenger_number), (opponent_id, battle.opponent_number)]
+        places = {(challenger_id, battle.challenger_number), (opponent_id, battle.opponent_number)}
         key = (challenger_id, request_id)
-        if battle.sequence in self.battles or key in self.requests or not self.numbers.keys().isdisjoint(places):
+        if battle.sequence in self.battles or key in self.requests or not self.numbers.isdisjoint(places):
             raise Broken(f"{battle} is there already")
         self.battles[battle.sequence] = battle
-        self.numbers |= dict.fromkeys(places, battle.sequence)
+        self.numbers |= places
         if request_id:
             self.requests[key] = battle.sequence
 
@@ -87,15 +88,10 @@ class BattleTables:
     def get(self, battle_id: str) -> Battle | None:
         return next((battle for battle in self.battles.values() if battle.battle_id == battle_id), None)
 
-    def predecessors(self, blocked: Iterable[tuple[str, int, int]], limit: int) -> list[Battle]:
-        found = {
-            sequence
-            for player_id, first, end in blocked
-            for number in range(first, end)
-            if (sequence := self.numbers.get((player_id, number)))
-        }
-        battles = [self.battles[sequence] for sequence in sorted(found)]
-        return [battle for battle in battles if battle.state is State.QUEUED][:limit]
+    def predecessors(self, player_ids: Collection[str], before: int, limit: int) -> list[Battle]:
+        waiting = (self.battles[sequence] for sequence in sorted(self.queue) if sequence < before)
+        theirs = (b for b in waiting if not {b.challenger.player_id, b.opponent.player_id}.isdisjoint(player_ids))
+        return list(itertools.islice(theirs, limit))
 
     def take_due(self, horizon: int, now: int, pause: int, limit: int) -> list[Battle]:
         due = [sequence for sequence, row in sorted(self.queue.items()) if row.next_publish_time <= horizon][:limit]
