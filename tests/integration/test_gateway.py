@@ -372,6 +372,44 @@ async def test_a_head_that_is_too_large_is_refused(client: httpx.AsyncClient, en
     assert (response.status_code, error(response)["status"]) == (431, "INVALID_ARGUMENT")
 
 
+async def test_a_head_that_is_too_large_is_refused_in_one_piece_too(upstreams: Upstreams) -> None:
+    async with gateway_client(**upstreams.addresses(), max_head_bytes=1024) as client:
+        for part in (b"?name_prefix=" + b"y" * 1024, b" HTTP/1.1\r\nx: " + b"y" * 1024):
+            response = parsed(await raw(client, b"GET /v1/players" + part + b" HTTP/1.1\r\nhost: x\r\n\r\n"))
+            assert (response.status_code, error(response)["status"]) == (431, "INVALID_ARGUMENT")
+    assert not upstreams.received
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"content-length: 14", b'{"name":"Ada"}'),
+        (b"transfer-encoding: chunked", b'e\r\n{"name":"Ada"}\r\n0\r\n\r\n'),
+    ],
+)
+async def test_a_wish_for_another_protocol_is_passed_over(
+    client: httpx.AsyncClient, upstreams: Upstreams, framing: bytes, body: bytes, in_pieces: bool
+) -> None:
+    wish = b"HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMA\r\n"
+    head = b"POST /v1/players " + wish + b"content-type: application/json\r\n" + framing + b"\r\n"
+    others = b"GET /v1/players/p " + wish + b"\r\nGET /v1/battles/b HTTP/1.1\r\nconnection: close\r\n\r\n"
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    if in_pieces:
+        writer.write(head + b"expect: 100-continue\r\n\r\n")
+        asked = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        assert asked.startswith(b"HTTP/1.1 100 ")
+        writer.write(body + others)
+    else:
+        writer.write(head + b"\r\n" + body + others)
+    received = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    await writer.wait_closed()
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 3
+    assert [call.rpc for call in upstreams.received] == ["CreatePlayer", "GetPlayer", "GetBattle"]
+    assert upstreams.received[0].request.name == "Ada"
+
+
 async def test_a_head_or_a_body_that_does_not_come_is_not_waited_for(upstreams: Upstreams) -> None:
     async with gateway_client(**upstreams.addresses(), idle_timeout=1, timeout=0.2) as client:
         assert await raw(client, b"") == b""
@@ -381,6 +419,18 @@ async def test_a_head_or_a_body_that_does_not_come_is_not_waited_for(upstreams: 
         assert (response.status_code, error(response)["status"]) == (408, "DEADLINE_EXCEEDED")
         reused = b"GET /v1/players HTTP/1.1\r\nhost: x\r\n\r\nGET /v1/players HTTP/1.1\r\n"
         assert (await raw(client, reused)).count(b"HTTP/1.1 200 OK") == 1
+
+
+async def test_a_body_that_nobody_reads_is_not_waited_for(upstreams: Upstreams) -> None:
+    async with gateway_client(**upstreams.addresses(), idle_timeout=1) as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(b"PUT /v1/players HTTP/1.1\r\nhost: x\r\ncontent-length: 999999\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        assert head.startswith(b"HTTP/1.1 405 ")
+        writer.write(b"x")
+        await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        await writer.wait_closed()
 
 
 # Services that fail
