@@ -7,6 +7,7 @@ from html import escape
 from gateway.schemas import Json, resolve
 
 STYLE = "/docs/reference.css"
+ICON = "/assets/emblem.svg"
 EVENTS = "text/event-stream"
 
 
@@ -40,7 +41,7 @@ def render(document: Json) -> str:
         "head",
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         h("title", title),
-        Html(f'<link rel="stylesheet" href="{STYLE}">'),
+        Html(f'<link rel="icon" type="image/svg+xml" href="{ICON}"><link rel="stylesheet" href="{STYLE}">'),
     )
     contents = h(
         "nav",

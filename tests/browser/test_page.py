@@ -36,6 +36,22 @@ Array.from(document.querySelectorAll('main *, header *, footer *'))
     .map(([, markup]) => markup)
 """
 """What lies outside of the window."""
+BROKEN_WORDS = """
+Array.from(document.querySelectorAll('.facts, .purse, .history, .ledger'), (part) => {
+    const texts = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+    const broken = [];
+    while (texts.nextNode()) {
+        for (const { 0: word, index } of texts.currentNode.data.matchAll(/\\S+/g)) {
+            const range = new Range();
+            range.setStart(texts.currentNode, index);
+            range.setEnd(texts.currentNode, index + word.length);
+            if (new Set(Array.from(range.getClientRects(), (box) => box.top)).size > 1) broken.push(word);
+        }
+    }
+    return broken;
+}).flat()
+"""
+"""Words and numbers that go on in another line."""
 
 
 async def create_through_page(visitor: Visit, name: str, **numbers: int) -> None:
@@ -442,6 +458,23 @@ async def test_a_small_phone_shows_every_view_without_scrolling_sideways(
         await visitor.go(f"/battle/{battle['battle_id']}")
         await expect(page.get_by_role("region", name="Outcome")).to_contain_text("Winner")
         await fits()
+
+
+async def test_on_a_phone_names_and_large_numbers_stay_whole(phone: Callable[..., Any], stack: Stack) -> None:
+    purse = {"gold": 900_000_000, "silver": 900_000_000}
+    mine, other = [await create(stack.url, name=new_name(stem), **STRONG, **purse) for stem in ("Corvane", "Isolde")]
+    await fight(stack.url, other, mine)
+    async with phone() as visitor:
+        page = visitor.page
+        await play(visitor, mine)
+        await expect(page.locator("header").get_by_role("link", name=mine["name"])).to_have_count(1)
+        await expect(page.locator(".history-loot")).to_contain_text(",")
+        await expect(page.locator(".ledger li")).to_have_count(2)
+        await expect(page.locator(".history-who")).to_have_text(f"challenged by {other['name']}", use_inner_text=True)
+        assert await visitor.evaluate(BROKEN_WORDS) == []
+        await visitor.go(f"/arena/{other['player_id']}")
+        await expect(page.locator(".facts")).to_have_count(2)
+        assert await visitor.evaluate(BROKEN_WORDS) == []
 
 
 async def test_dark_mode_is_dark_and_light_mode_is_light(visit: Visits) -> None:

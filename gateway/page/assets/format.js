@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 const plain = new Intl.NumberFormat("en");
 const signed = new Intl.NumberFormat("en", { signDisplay: "exceptZero" });
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const ordinals = new Intl.PluralRules("en", { type: "ordinal" });
 const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const hour = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
