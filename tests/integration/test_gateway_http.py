@@ -14,6 +14,7 @@ import pytest
 from gateway.browsers import HEADERS
 from gateway.collection import collect
 from gateway.openapi import document
+from gateway.protocol import Protocol
 from gateway.settings import Settings
 from gateway.static import PAGE
 from services.common import errors
@@ -161,25 +162,32 @@ async def test_what_is_small_is_not_compressed(client: httpx.AsyncClient) -> Non
 
 # Clients that read slowly
 
-
-LARGE = 6 * 1000 * 3900
-"""Bytes, less than which no large answer has: more than what the system keeps for a connection."""
+LARGE = 6 * 1000 * 500
+"""Bytes, less than which no large answer has: many times more than the connection itself holds."""
 
 
 @asynccontextmanager
-async def large_answer(upstreams: Upstreams) -> AsyncIterator[asyncio.StreamReader]:
+async def large_answer(upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.StreamReader]:
     """Asks a gateway that waits a second for its clients for a large answer, and gives what it can be read from."""
-    players = [player_pb2.Player(description="\1" * 1000)] * 3900  # six times as long in JSON
+    players = [player_pb2.Player(description="\1" * 1000)] * 500  # six times as long in JSON
     upstreams.answer("BatchGetPlayers", player_pb2.BatchGetPlayersResponse(players=players))
+
+    # The system would take megabytes at either end, and so hide for long what the client takes.
+    def connection_made(connection: Protocol, transport: asyncio.Transport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        really_made(connection, transport)
+
+    really_made = Protocol.connection_made
+    monkeypatch.setattr(Protocol, "connection_made", connection_made)
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     small.setblocking(False)
     async with gateway_client(**upstreams.addresses(), idle_timeout=1) as client:
         await asyncio.get_running_loop().sock_connect(small, (client.base_url.host, client.base_url.port))
-        reader, writer = await asyncio.open_connection(sock=small, limit=1 << 16)
+        reader, writer = await asyncio.open_connection(sock=small, limit=1 << 15)
         try:
             writer.write(b"GET /v1/players:batchGet HTTP/1.1\r\nhost: x\r\n\r\n")
-            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode()
+            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode()
             assert head.startswith("HTTP/1.1 200 ")
             yield reader
         finally:
@@ -188,20 +196,36 @@ async def large_answer(upstreams: Upstreams) -> AsyncIterator[asyncio.StreamRead
                 await writer.wait_closed()
 
 
-async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(upstreams: Upstreams) -> None:
-    async with large_answer(upstreams) as reader:
-        await asyncio.sleep(2.5)  # what is tested is that this is too long
+async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(
+    upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = asyncio.Event()  # the client can't see it before it reads
+
+    def drop(connection: Protocol) -> None:
+        dropped.set()
+        really_drop(connection)
+
+    really_drop = Protocol.drop
+    monkeypatch.setattr(Protocol, "drop", drop)
+    async with large_answer(upstreams, monkeypatch) as reader:
+        await asyncio.wait_for(dropped.wait(), 20)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await asyncio.wait_for(reader.readexactly(LARGE), 20)
 
 
-async def test_a_client_that_takes_it_slowly_gets_it_whole(upstreams: Upstreams) -> None:
+async def test_a_client_that_takes_it_slowly_gets_it_whole(
+    upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = 0
-    async with large_answer(upstreams) as reader:
+    now = asyncio.get_running_loop().time
+    async with large_answer(upstreams, monkeypatch) as reader:
+        slow_until = now() + 2.5  # longer than a client that takes nothing is waited for
         while taken < LARGE:
-            taken += len(await asyncio.wait_for(reader.read(1 << 20), 10))
-            if taken < 4 << 20:
-                await asyncio.sleep(0.1)
+            part = await asyncio.wait_for(reader.read(1 << 15), 20)
+            assert part
+            taken += len(part)
+            if now() < slow_until:
+                await asyncio.sleep(0.05)
 
 
 # Boards that many read
