@@ -4,8 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
-from math import ceil, floor
 from typing import NamedTuple
 
 LIMIT = 1_000_000_000
@@ -83,12 +81,17 @@ def draws(seed: int) -> Iterator[int]:
         yield z ^ z >> 31
 
 
+def ceil(number: int, by: int) -> int:
+    """Divides whole numbers, rounding up, as exactly as they are."""
+    return -(-number // by)
+
+
 def fight(seed: int, *stats: Stats) -> tuple[str, list[Turn], int]:
     """Returns the outcome of challenger against opponent, the turns, and the share in basis points."""
     draw, lost, turns = draws(seed), [0, 0], list[Turn]()
     for me, other in [(0, 1), (1, 0)] * 500:
         a, h, _ = stats[me]
-        attack = max(ceil(Fraction(a, 2)), a - ceil(Fraction(a * lost[me], h)))
+        attack = max(ceil(a, 2), a - ceil(a * lost[me], h))
         hit = next(draw) % 100 >= stats[other].luck
         damage = min(attack, stats[other].hit_points - lost[other]) if hit else 0
         lost[other] += damage
@@ -101,8 +104,8 @@ def fight(seed: int, *stats: Stats) -> tuple[str, list[Turn], int]:
 
 def loot(balance: int, share: int, room: int) -> int:
     """Returns what moves of one of the loser's balances."""
-    low, high = ceil(Fraction(balance, 10)), floor(Fraction(balance, 5))
-    wanted = sorted((low, floor(Fraction(balance * share, 10_000)), high))[1] if low <= high else 0
+    low, high = ceil(balance, 10), balance // 5
+    wanted = sorted((low, balance * share // 10_000, high))[1] if low <= high else 0
     return min(wanted, room)
 
 

@@ -55,6 +55,7 @@ LOCK_TTL = 10.0
 LOADING_TTL = 60
 """Seconds after which what it loaded is gone."""
 
+_SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "scripts").glob("*.lua")}
 _CHANGE = struct.Struct(">QQB16s")
 _MARK, _WON, _DELETED = range(3)
 _PLACE = struct.Struct(">Q")
@@ -105,8 +106,7 @@ class Store:
         self._retention = retention
         self._now = now
         self._record, self._page, self._find, self._swap = (
-            client.register_script((Path(__file__).parent / "scripts" / f"{name}.lua").read_text())
-            for name in ("record", "page", "find", "swap")
+            client.register_script(_SCRIPTS[name]) for name in ("record", "page", "find", "swap")
         )
         self.found_empty = asyncio.Event()
         """Set when the marks turn out to be missing."""

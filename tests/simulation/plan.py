@@ -104,16 +104,17 @@ def make(seed: int) -> Plan:
     r = random.Random(seed)
     plan = Plan(seed, r.choice(_BEGINNINGS))
     _cast(plan, r)
-    plan.clients = [_act(plan, r, client) for client in range(r.randint(2, 3))]
+    calls = (1, 2) if r.random() < 0.9 else (2, 5)
+    plan.clients = [_act(plan, r, client, r.randint(*calls)) for client in range(r.choice((1, 2, 2, 3)))]
     if r.random() < 0.3:
         victim = r.choice(plan.players).player_id
         plan.clients.append([(r.uniform(0, 1.5), Delete(victim))])
     if r.random() < 0.3:
         plan.clients.append([(r.uniform(0, 1), _grant(plan, r, number)) for number in range(r.randint(1, 2))])
-    plan.odds = {fault: r.choice((0.003, 0.01, 0.03)) for fault in Fault if r.random() < 0.35}
+    plan.odds = {fault: r.choice((0.005, 0.015, 0.05)) for fault in Fault if r.random() < 0.35}
     if r.random() < 0.6:
         kinds = r.sample(DISASTERS, r.randint(1, 3))
-        plan.disasters = {int(300 * r.random() ** 1.5): r.choice(kinds) for _ in range(r.randint(1, 8))}
+        plan.disasters = {int(200 * r.random() ** 1.5): r.choice(kinds) for _ in range(r.randint(1, 8))}
     plan.faults_end = r.uniform(0.3, 2)
     plan.replicas = {service: r.choice((1, 1, 2)) for service in ("player", "battle", "board")}
     plan.replicas["worker"] = r.choice((1, 2, 2, 3))
@@ -145,23 +146,23 @@ def _balance(r: random.Random) -> int:
     return r.choice((1000, 1000, r.randint(0, 10), r.randint(0, 100_000), MOST_RESOURCES - r.randint(0, 10)))
 
 
-def _act(plan: Plan, r: random.Random, client: int) -> list[tuple[float, Action]]:
+def _act(plan: Plan, r: random.Random, client: int, calls: int) -> list[tuple[float, Action]]:
     ids = [player.player_id for player in plan.players]
     actions: list[tuple[float, Action]] = []
     used: list[tuple[str, str, str]] = []
-    for call in range(r.randint(1, 4)):
+    for call in range(calls):
         battles = []
-        for index in range(r.choice((1, 1, 2, 5))):
+        for index in range(r.choice((1, 1, 2, 4))):
             challenger, opponent = r.sample(ids, 2)
             battles.append((f"r{client}.{call}.{index}" if r.random() < 0.9 else "", challenger, opponent))
-        if used and r.random() < 0.2:
+        if used and r.random() < 0.4:
             battles.append(r.choice(used))
-        if used and r.random() < 0.1:
+        if used and r.random() < 0.2:
             request_id, challenger, opponent = r.choice(used)
             others = [player_id for player_id in ids if player_id not in (challenger, opponent)]
             battles.append((request_id, challenger, r.choice(others)))
         used += battles
-        actions.append((r.uniform(0, 1) ** 2, Submit(battles, r.choice((1, 1, 1, 1, 2)))))
+        actions.append((r.uniform(0, 1) ** 2, Submit(battles, r.choice((1, 1, 1, 2)))))
     return actions
 
 

@@ -146,10 +146,12 @@ class RedisClient:
             restarts = self._host.restarts
             loop = self._process.loop
             news = loop.sleep(block / 1000)
-            self._host.wait(key, lambda: None if news.done() else news.set_result(None))
-            await news
+            self._host.wait(key, lambda: None if news.done() else news.set_result(True))
+            woken = await news
             if self._host.restarts != restarts:
                 raise RedisConnectionError("the server closed the connection")
+            if not woken:
+                return None  # a read that finds nothing is one exchange, however long it waits
             entries = await self._call(*command)
         return [[key.encode(), _with_fields(entries)]] if entries else None
 

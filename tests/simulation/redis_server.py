@@ -440,10 +440,10 @@ def _unpack(form: bytes, data: bytes, position: int = 1) -> tuple[Any, ...]:
 
 
 def _to_bytes(value: Any) -> bytes:
+    if type(value) is str:
+        return value.encode()
     if isinstance(value, bytes):
         return value
-    if isinstance(value, str):
-        return value.encode()
     return b"%d" % value if value == int(value) else b"%.17g" % value
 
 

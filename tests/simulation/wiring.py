@@ -48,6 +48,7 @@ SIZES: list[tuple[Any, str, int]] = [
     (submission, "MERGED_AT_MOST", 3),
     (neighbours, "MOST_BATTLES", 3),
     (worker, "HELPED_AT_ONCE", 2),
+    (worker, "MOST_FAILURES", 2),
     (sweeper, "SWEPT_AT_ONCE", 3),
     (settler, "ROUND_LIMIT", 3),
     (settlement_servicer, "MOST_CHANGES", 2),
@@ -55,7 +56,7 @@ SIZES: list[tuple[Any, str, int]] = [
     (store, "RECORDED_AT_ONCE", 2),
     (store, "LOADED_AT_ONCE", 2),
 ]
-"""How much is done at once where everything is done in small steps."""
+"""How much is done at once, and how often it is tried, where everything is done in small steps."""
 
 
 @contextmanager

@@ -254,6 +254,10 @@ class World:
 
     def roll_redis_back(self, most: int = 100) -> None:
         """Redis keeps what it has now, works on, and then loses all that came after."""
+        self.fate.after(int(self.fate.uniform(1, most)), self._way_back())
+
+    def _way_back(self) -> Callable[[], None]:
+        """Saves what Redis has now. Returns what makes it go back there."""
         self._tell("Redis saves everything")
         saved = self.redis.server.save()
 
@@ -261,7 +265,7 @@ class World:
             self._tell("Redis goes back to what it saved")
             self.redis.restart(saved)
 
-        self.fate.after(int(self.fate.uniform(1, most)), load)
+        return load
 
     def cut_redis_off(self) -> None:
         """Redis can't be reached for a while."""
@@ -284,10 +288,12 @@ class World:
         self.loop.call_later(self.fate.uniform(0.01, 2), come_back)
 
     def stop_a_worker(self) -> None:
-        """A worker is told to stop."""
+        """A worker is told to stop. Redis may lose what it then does, up to any of its last steps."""
         role = self.fate.choice(self.roles["worker"])
         if role.process:
             role.process.stop()
+            if self.fate.happens(0.5):
+                role.process.at_its_end = self._way_back()
 
     def make_a_worker_sick(self) -> None:
         """All fights of a worker fail for a while."""
