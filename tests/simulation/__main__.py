@@ -6,6 +6,7 @@ import sys
 import time
 
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.plan import DISASTERS
 from tests.simulation.runs import Run, in_parallel
 
 TOLD_EVERY = 50
@@ -24,11 +25,12 @@ def main() -> int:
     parser.add_argument(
         "--crash-at", type=int, default=0, metavar="STEP", help="let nothing go wrong but the death of a process there"
     )
+    parser.add_argument("--disaster", default="", choices=DISASTERS, help="and let this happen there, too")
     wanted = parser.parse_args()
+    rest = (wanted.mutant, wanted.crash_at, wanted.disaster)
     if wanted.seed is not None:
-        return _tell_one(Run(wanted.seed, wanted.mutant, wanted.crash_at))
-    runs = [Run(seed, wanted.mutant, wanted.crash_at) for seed in range(wanted.first, wanted.first + wanted.seeds)]
-    return _run_many(runs, wanted.jobs)
+        return _tell_one(Run(wanted.seed, *rest))
+    return _run_many([Run(wanted.first + number, *rest) for number in range(wanted.seeds)], wanted.jobs)
 
 
 def _tell_one(run: Run) -> int:
@@ -43,12 +45,13 @@ def _tell_one(run: Run) -> int:
 def _run_many(runs: list[Run], jobs: int) -> int:
     began = time.monotonic()
     done = failed = exchanges = battles = 0
-    seconds = 0.0
+    seconds = took = 0.0
     for outcome in in_parallel(runs, jobs):
         done += 1
         exchanges += outcome.exchanges
         battles += outcome.battles
         seconds += outcome.seconds
+        took += outcome.took
         if outcome.violations:
             failed += 1
             if failed <= FAILURES_SHOWN:
@@ -61,14 +64,9 @@ def _run_many(runs: list[Run], jobs: int) -> int:
     _write(
         f"{done:,} seeds, {failed:,} failed; {battles:,} battles, {exchanges:,} exchanges, "
         f"{seconds / 3600:,.1f} hours of their time in {time.monotonic() - began:,.1f} s "
-        f"({1000 * _processor_time() / done:,.1f} ms of processor time each)"
+        f"({1000 * took / done:,.1f} ms of processor time each)"
     )
     return 1 if failed else 0
-
-
-def _processor_time() -> float:
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
 
 
 def _write(text: str) -> None:

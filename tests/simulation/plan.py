@@ -96,7 +96,7 @@ class Plan:
 
     def calmed(self) -> "Plan":
         """Returns the same plan without anything that goes wrong."""
-        return dataclasses.replace(self, odds={}, disasters={}, faults_end=0.5, poison=0.0, skew=0.0)
+        return dataclasses.replace(self, odds={}, disasters={}, faults_end=1.5, poison=0.0, skew=0.0)
 
 
 def make(seed: int) -> Plan:
@@ -122,7 +122,7 @@ def make(seed: int) -> Plan:
     plan.batch_size = r.choice((1, 2, 4, 8))
     plan.batches_at_once = r.choice((1, 2, 3))
     plan.claim_idle = r.uniform(0.5, 1.5)
-    plan.publish_pause = r.uniform(2.5, 5)
+    plan.publish_pause = r.uniform(1.5, 3)
     plan.most_queued = r.choice((PLENTY, PLENTY, PLENTY, 5))
     plan.watching = r.random() < 0.2
     plan.poison = r.choice((0, 0, 0, 0, 0.1))

@@ -44,7 +44,7 @@ class Process:
         stopping: Whether it was told to stop.
         on_stop: Is called then.
         on_end: Is called when it has ended.
-        at_its_end: Happens, if at all, at one of its exchanges after it was told to stop.
+        surprise: Happens at one of its next exchanges, whatever others do until then.
     """
 
     def __init__(self, world: World, name: str, mortal: bool = True) -> None:
@@ -59,7 +59,7 @@ class Process:
         self.handlers: dict[str, Any] = {}
         self.on_stop: Callable[[], object] = lambda: None
         self.on_end: Callable[[], object] = lambda: None
-        self.at_its_end: Callable[[], object] | None = None
+        self.surprise: Callable[[], object] | None = None
         self.stopping = False
         self.skew = 0.0
         self._trace = world.trace
@@ -147,9 +147,9 @@ class Process:
         loop = self.loop
         if loop.now < self.standing_until:
             await self.moving()
-        if self.at_its_end is not None and self.fate.happens(0.2):
-            self.at_its_end, happen = None, self.at_its_end
-            happen()
+        if self.surprise is not None and self.fate.happens(0.2):
+            surprise, self.surprise = self.surprise, None
+            surprise()
         fault = self.fate.draw()
         if fault is None:
             delay = self.fate.delay()

@@ -79,6 +79,7 @@ class World:
     Args:
         plan: What is to happen.
         crash_at: At which exchange a process dies, whatever else is planned; see ``Fate``.
+        disaster: What happens to all of it there, if anything.
         traced: Whether all that happens is written down.
 
     Attributes:
@@ -87,7 +88,7 @@ class World:
         streams: The answers of servers that may not have come to their end.
     """
 
-    def __init__(self, plan: Plan, crash_at: int = 0, traced: bool = False) -> None:
+    def __init__(self, plan: Plan, crash_at: int = 0, disaster: str = "", traced: bool = False) -> None:
         self.plan = plan
         self.loop = VirtualLoop()  # type: ignore[abstract]  # the rest of it is never called
         self.trace: list[Event] | None = [] if traced else None
@@ -95,12 +96,15 @@ class World:
         self.streams: list[AsyncGenerator[Any, None]] = []
         randomness = random.Random(~plan.seed)
         disasters = {count: getattr(self, name) for count, name in plan.disasters.items()}
+        if disaster:
+            disasters[(crash_at + 1) // 2] = getattr(self, disaster)
         self.fate = Fate(randomness, plan.odds, disasters, crash_at)
         self._bits = randomness.getrandbits
         self._ids = 0
         self.clock_steps = 0.0
         self.poisoned: set[int] = set()
         self.sickness = False
+        self.sick_until = 0.0
         skews = [self.fate.uniform(-1, 1) * plan.skew for _ in range(2)]
         self.redis_skew, self.database_skew = skews
         self.redis = RedisHost(RedisServer(lambda: self.wall_clock(self.redis_skew) / 1e6))
@@ -150,6 +154,8 @@ class World:
         acting = [self.loop.create_task(self._act(number, actions)) for number, actions in enumerate(plan.clients, 1)]
         await self.loop.sleep(plan.faults_end)
         fate.relent()
+        for process in self._processes():
+            process.surprise = None
         self.redis.away = self.battle_database.away = self.player_database.away = False
         while not self.referee.found and self.loop.now < plan.faults_end + PATIENCE:
             await self.loop.sleep(0.1)
@@ -202,15 +208,17 @@ class World:
         self.over = True
         here = asyncio.current_task()
         while tasks := [task for task in self.loop.tasks if not task.done() and task is not here]:
-            for process in (role.process for roles in self.roles.values() for role in roles):
-                if process:
-                    process.standing_until = NEVER
+            for process in self._processes():
+                process.standing_until = NEVER
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
         for stream in self.streams:
             with contextlib.suppress(asyncio.CancelledError):
                 await stream.aclose()
+
+    def _processes(self) -> list[Process]:
+        return [role.process for roles in self.roles.values() for role in roles if role.process]
 
     def channel(self, process: Process, service: str) -> Channel:
         """Returns a channel to a service, which sometimes finds a process that has just died."""
@@ -224,7 +232,7 @@ class World:
 
     def fight(self, seed: int, challenger: Combatant, opponent: Combatant, rules_version: int = 1) -> Fight:
         """Fights a battle, if it can be fought by whoever fights it."""
-        if seed in self.poisoned or CURRENT.get().sick_until > self.loop.now:
+        if seed in self.poisoned or max(self.sick_until, CURRENT.get().sick_until) > self.loop.now:
             raise ArithmeticError("this fight can't be fought")
         return _FIGHT(seed, challenger, opponent, rules_version)
 
@@ -249,8 +257,13 @@ class World:
         """Redis loses everything."""
         self._tell("Redis loses everything")
         self.redis.restart(None)
-        if self.fate.happens(0.5):  # and while all of it is made anew, the last of that
-            self.fate.after(int(self.fate.uniform(1, 60)), lambda: self.roll_redis_back(10))
+        board = self.fate.choice(self.roles["board"]).process
+        if board and self.fate.happens(0.5):  # and while it is made anew, the last of that
+
+            def save() -> None:
+                board.surprise = self._way_back()
+
+            board.surprise = save
 
     def roll_redis_back(self, most: int = 100) -> None:
         """Redis keeps what it has now, works on, and then loses all that came after."""
@@ -293,15 +306,19 @@ class World:
         if role.process:
             role.process.stop()
             if self.fate.happens(0.5):
-                role.process.at_its_end = self._way_back()
+                role.process.surprise = self._way_back()
 
     def make_a_worker_sick(self) -> None:
-        """All fights of a worker fail for a while."""
+        """All fights of a worker fail for a while, or those of all workers."""
         role = self.fate.choice(self.roles["worker"])
-        if role.process:
+        until = self.loop.now + self.fate.uniform(0.1, 5)
+        self.sickness = True
+        if self.fate.happens(0.3):
+            self._tell("no worker can fight")
+            self.sick_until = until
+        elif role.process:
             self._tell(f"{role.process.name} can't fight")
-            self.sickness = True
-            role.process.sick_until = self.loop.now + self.fate.uniform(0.1, 5)
+            role.process.sick_until = until
 
     def set_a_clock(self) -> None:
         """The clock of the player service's database, or of Redis, is set."""
