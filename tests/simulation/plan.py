@@ -104,8 +104,8 @@ def make(seed: int) -> Plan:
     r = random.Random(seed)
     plan = Plan(seed, r.choice(_BEGINNINGS))
     _cast(plan, r)
-    calls = (1, 2) if r.random() < 0.9 else (2, 5)
-    plan.clients = [_act(plan, r, client, r.randint(*calls)) for client in range(r.choice((1, 2, 2, 3)))]
+    clients, calls, most = (2, 2, 3) if r.random() < 0.9 else (3, 5, 5)
+    plan.clients = [_act(plan, r, client, r.randint(1, calls), most) for client in range(r.randint(1, clients))]
     if r.random() < 0.3:
         victim = r.choice(plan.players).player_id
         plan.clients.append([(r.uniform(0, 1.5), Delete(victim))])
@@ -122,7 +122,7 @@ def make(seed: int) -> Plan:
     plan.batch_size = r.choice((1, 2, 4, 8))
     plan.batches_at_once = r.choice((1, 2, 3))
     plan.claim_idle = r.uniform(0.5, 1.5)
-    plan.publish_pause = r.uniform(1.5, 3)
+    plan.publish_pause = r.uniform(2.5, 5)
     plan.most_queued = r.choice((PLENTY, PLENTY, PLENTY, 5))
     plan.watching = r.random() < 0.2
     plan.poison = r.choice((0, 0, 0, 0, 0.1))
@@ -146,13 +146,13 @@ def _balance(r: random.Random) -> int:
     return r.choice((1000, 1000, r.randint(0, 10), r.randint(0, 100_000), MOST_RESOURCES - r.randint(0, 10)))
 
 
-def _act(plan: Plan, r: random.Random, client: int, calls: int) -> list[tuple[float, Action]]:
+def _act(plan: Plan, r: random.Random, client: int, calls: int, most: int) -> list[tuple[float, Action]]:
     ids = [player.player_id for player in plan.players]
     actions: list[tuple[float, Action]] = []
     used: list[tuple[str, str, str]] = []
     for call in range(calls):
         battles = []
-        for index in range(r.choice((1, 1, 2, 4))):
+        for index in range(r.choice((1, 1, 2, most))):
             challenger, opponent = r.sample(ids, 2)
             battles.append((f"r{client}.{call}.{index}" if r.random() < 0.9 else "", challenger, opponent))
         if used and r.random() < 0.4:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 RETENTION = Retention(35, 26, 24)
 BLOCK_TIMEOUT = 0.25
-FEED_INTERVAL = 0.5
+FEED_INTERVAL = 1.0
 MOST_WATCHERS = 1000
 
 SIZES: list[tuple[Any, str, int]] = [
