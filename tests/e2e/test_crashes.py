@@ -76,7 +76,7 @@ async def fight_through(stack: Stack, disturb: Callable[[], Coroutine[Any, Any, 
                 answer = await insist(skirmish, battle_pb2.SubmitBattlesRequest(requests=requests))
                 mine += [result.battle.sequence for result in answer.results]
                 acknowledged.extend(result.battle.battle_id for result in answer.results)
-                await asyncio.sleep(PACE)  # what is submitted has to be checked, so there is no more of it than it takes
+                await asyncio.sleep(PACE)  # all of it has to be checked, so there is no more than it takes
 
         disturbing = asyncio.create_task(disturb())
         await asyncio.gather(*map(client, range(CLIENTS)))

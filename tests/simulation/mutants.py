@@ -114,16 +114,6 @@ def no_takeover(_: Any) -> Any:
     return claim
 
 
-@_mutant(Worker, "_with_predecessors")
-def no_helping(_: Any) -> Any:
-    """Who is blocked waits for others to settle the battle before."""
-
-    async def wait(worker: Worker, blocked: Sequence[tuple[Battle, Any]]) -> list[Battle]:
-        return [battle for battle, _ in blocked]
-
-    return wait
-
-
 @_mutant(RedisServer, "_xgroup_create")
 def group_made_at_the_end(create: Any) -> Any:
     """The consumer group begins after what is in the stream."""
