@@ -124,7 +124,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._timers, (self.now + delay, self._count, future))
         return future
 
-    get_debug = bool  # type: ignore[assignment]  # False: asyncio asks for each future, and this runs no Python code
+    get_debug = bool  # False: asyncio asks for each future, and this runs no Python code
 
     def is_running(self) -> bool:
         return True
