@@ -33,7 +33,7 @@ class Run:
     @property
     def command(self) -> str:
         """What to type to see it again."""
-        words = ["python -m tests.simulation --seed", str(self.seed)]
+        words = ["PYTHONPATH=. .venv/bin/python -m tests.simulation --seed", str(self.seed)]
         words += ["--mutant", self.mutant] * bool(self.mutant)
         words += ["--crash-at", str(self.crash_at)] * bool(self.crash_at)
         words += ["--disaster", self.disaster] * bool(self.disaster)

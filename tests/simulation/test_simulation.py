@@ -69,7 +69,8 @@ def test_a_seed_always_tells_the_same() -> None:
 
 def test_a_failing_seed_tells_how_to_see_it_again() -> None:
     failed = next(islice((o for o in outcomes(Run(seed, "no-fence") for seed in range(100)) if o.violations), 1))
-    assert str(failed).endswith(f"see it: python -m tests.simulation --seed {failed.run.seed} --mutant no-fence")
+    again = f"PYTHONPATH=. .venv/bin/python -m tests.simulation --seed {failed.run.seed} --mutant no-fence"
+    assert str(failed).endswith(f"see it: {again}")
     done = _simulate("-m", "tests.simulation", "--seed", str(failed.run.seed), "--mutant", "no-fence")
     assert done.returncode == 1
     assert failed.violations[0].what in done.stdout
