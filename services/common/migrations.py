@@ -1,6 +1,8 @@
 """Schema migrations of a service, with Alembic. Each service keeps its own under ``migrations/``."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -22,10 +24,7 @@ def migrate(database: Database, package: str) -> None:
         database: The service's database.
         package: The service's package, as "services.player".
     """
-    with database.engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
-            connection.commit()
+    with database.engine.connect() as connection, _locked(connection):
         config = _config(package)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -68,6 +67,22 @@ def run_environment(metadata: sa.MetaData, package: str) -> None:
 def version_table(package: str) -> str:
     """Returns the name of the table that keeps a service's schema version; services may so share one database."""
     return f"{package.rpartition('.')[2]}_schema_version"
+
+
+@contextmanager
+def _locked(connection: sa.Connection) -> Iterator[None]:
+    """Holds the lock of migrations. It belongs to the connection, which goes back to a pool and would keep it there."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK)))
+        connection.commit()
 
 
 def _config(package: str) -> Config:

@@ -14,6 +14,7 @@ from services.common import migrations
 from services.common.database import Database
 from services.player.schema import METADATA, SETTLE_HEAD
 from services.player.settings import PlayerSettings
+from tests import servers
 from tests.player import migrate
 
 
@@ -52,6 +53,15 @@ async def test_the_migrations_make_the_tables_of_the_schema(new_database: Callab
 
     assert set(descriptions[0]) - {"sources"} == set(METADATA.tables)
     assert descriptions[0] == descriptions[1]
+
+
+def test_who_has_migrated_holds_up_nobody_else(postgresql_url: str) -> None:
+    urls = [servers.new_postgresql_database(postgresql_url) for _ in range(2)]
+    databases = [Database(url) for url in urls]  # both with their connections open
+    for database in databases:
+        migrations.migrate(database, player.PACKAGE)
+    for database in databases:
+        database.engine.dispose()
 
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:
