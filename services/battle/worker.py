@@ -28,8 +28,8 @@ MOST_FAILURES = 5
 """How often fighting a battle may fail before it is voided. Only exceptions of the fight itself count."""
 HELPED_AT_ONCE = 256
 ROUNDS = 3
-"""How often blocked battles are helped on before they are let go, to come again. While a long queue is published anew,
-its newest battles come first and wait for all others; held on to, they would keep the worker from those."""
+"""How often battles are tried, with more and more of what they wait for, before they are let go. While a long queue is
+published anew, the newest battles come first and wait for the others; held, they would keep a worker from them."""
 FIGHTS_IN_A_ROW = 32
 
 log = logs.get(__name__)
