@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import psutil
+from google.protobuf.timestamp_pb2 import Timestamp
 from redis.asyncio import Redis
 
 from bench.figures import Samples, at_least, at_most
@@ -64,7 +65,8 @@ class Boards:
     async def record(self, count: int) -> float:
         """Records so many wins. Returns how many a second."""
         sequence = int(await self.redis.get(WATERMARK) or 0)
-        now = clock.to_timestamp(clock.now())
+        now = Timestamp()
+        clock.fill(now, clock.now())
         scores = [
             leaderboard_pb2.Score(
                 settle_sequence=sequence + number,

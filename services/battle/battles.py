@@ -1,7 +1,7 @@
 """What a battle is, from its submission to its end. No gRPC, no SQL, no Redis."""
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.battle.rules import Combatant, Outcome
 
@@ -14,8 +14,7 @@ class State(enum.IntEnum):
     VOIDED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """A wish for a battle. The request id is empty where the caller gave none."""
 
     request_id: str
@@ -23,8 +22,7 @@ class Submission:
     opponent_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Battle:
+class Battle(NamedTuple):
     """A battle in its place.
 
     ``sequence`` is its place among all battles, the two numbers its places among each player's. Both combatants are as

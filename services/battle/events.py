@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from redis.exceptions import RedisError
 
 from services.battle.battles import Battle
-from services.battle.messages import to_message
+from services.battle.messages import to_list
 from services.battle.queue import Queue
 from services.common import logs
 from services.common.errors import ResourceExhausted, Unavailable
@@ -30,7 +30,7 @@ log = logs.get(__name__)
 
 def to_announcement(ended: Iterable[Battle]) -> bytes:
     """Returns ended battles as one announcement."""
-    return battle_pb2.ListBattlesResponse(battles=map(to_message, ended)).SerializeToString()
+    return to_list(ended).SerializeToString()
 
 
 class Watcher:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 
@@ -25,11 +25,11 @@ _EFFECTS = {
     Outcome.DRAW: settlement_pb2.EFFECT_DRAW,
 }
 _OUTCOMES = {effect: outcome for outcome, effect in _EFFECTS.items()}
-Status = settlement_pb2.SettleResult.Status
+_BLOCKED = settlement_pb2.SettleResult.BLOCKED
+_SETTLED = (settlement_pb2.SettleResult.APPLIED, settlement_pb2.SettleResult.ALREADY_APPLIED)
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How a battle took effect; no outcome where it was voided."""
 
     settle_sequence: int
@@ -41,16 +41,14 @@ class Settlement:
     settle_time: int
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(NamedTuple):
     """A battle has to wait for a player's battle of this number."""
 
     player_id: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """A battle will never take effect as it is told. Nothing that works as it should gives this."""
 
     reason: str
@@ -88,7 +86,9 @@ class Players:
         results: list[Settlement | Blocked | Conflict] = []
         for start in range(0, len(fought), MOST_BATTLES):
             part = fought[start : start + MOST_BATTLES]
-            request = settlement_pb2.SettleBattlesRequest(battles=[_to_fought(battle, how) for battle, how in part])
+            request = settlement_pb2.SettleBattlesRequest()
+            for battle, how in part:
+                _fill(request.battles.add(), battle, how)
             try:
                 answer = await self._settlement.SettleBattles(request, timeout=TIMEOUT)
             except grpc.aio.AioRpcError as error:
@@ -109,52 +109,49 @@ class Boards:
         Raises:
             Unavailable: They can't be reached, or are being filled. The board feed brings them what they missed.
         """
-        scores = [
-            leaderboard_pb2.Score(
-                settle_sequence=settlement.settle_sequence,
-                change=leaderboard_pb2.Score.WON if settlement.winner_id else leaderboard_pb2.Score.CHANGE_UNSPECIFIED,
-                player_id=settlement.winner_id,
-                amount=settlement.gold_stolen + settlement.silver_stolen,
-                settle_time=clock.to_timestamp(settlement.settle_time),
-            )
-            for settlement in settlements
-        ]
+        request = leaderboard_pb2.RecordScoresRequest()
+        for settlement in settlements:
+            score = request.scores.add()
+            score.settle_sequence = settlement.settle_sequence
+            if settlement.winner_id:
+                score.change = leaderboard_pb2.Score.WON
+                score.player_id = settlement.winner_id
+                score.amount = settlement.gold_stolen + settlement.silver_stolen
+            clock.fill(score.settle_time, settlement.settle_time)
         try:
-            await self._boards.RecordScores(leaderboard_pb2.RecordScoresRequest(scores=scores), timeout=TIMEOUT)
+            await self._boards.RecordScores(request, timeout=TIMEOUT)
         except grpc.aio.AioRpcError as error:
             raise channels.to_error(error, "leaderboard") from error
 
 
-def _to_fought(battle: Battle, how: Fight | str) -> settlement_pb2.FoughtBattle:
-    fought = settlement_pb2.FoughtBattle(
-        battle_id=battle.battle_id,
-        sequence=battle.sequence,
-        challenger_id=battle.challenger.player_id,
-        challenger_number=battle.challenger_number,
-        opponent_id=battle.opponent.player_id,
-        opponent_number=battle.opponent_number,
-        effect=settlement_pb2.EFFECT_VOIDED,
-    )
+def _fill(fought: settlement_pb2.FoughtBattle, battle: Battle, how: Fight | str) -> None:
+    fought.battle_id = battle.battle_id
+    fought.sequence = battle.sequence
+    fought.challenger_id = battle.challenger.player_id
+    fought.challenger_number = battle.challenger_number
+    fought.opponent_id = battle.opponent.player_id
+    fought.opponent_number = battle.opponent_number
     if isinstance(how, str):
+        fought.effect = settlement_pb2.EFFECT_VOIDED
         fought.void_reason = how
     else:
         fought.effect = _EFFECTS[how.outcome]
         fought.share_basis_points = how.share_basis_points
-    return fought
 
 
 def _from_result(result: settlement_pb2.SettleResult) -> Settlement | Blocked | Conflict:
-    if result.status == Status.BLOCKED:
+    status = result.status
+    if status == _BLOCKED:
         return Blocked(result.missing_player_id, result.missing_number)
-    if result.status not in (Status.APPLIED, Status.ALREADY_APPLIED):
+    if status not in _SETTLED:
         return Conflict(result.conflict)
     settlement = result.settlement
     return Settlement(
-        settle_sequence=settlement.settle_sequence,
-        outcome=_OUTCOMES.get(settlement.effect),
-        winner_id=settlement.winner_id,
-        gold_stolen=settlement.gold_stolen,
-        silver_stolen=settlement.silver_stolen,
-        void_reason=settlement.void_reason,
-        settle_time=clock.from_timestamp(settlement.settle_time),
+        settlement.settle_sequence,
+        _OUTCOMES.get(settlement.effect),
+        settlement.winner_id,
+        settlement.gold_stolen,
+        settlement.silver_stolen,
+        settlement.void_reason,
+        clock.from_timestamp(settlement.settle_time),
     )

@@ -14,29 +14,25 @@ def make_report(battle: Battle, fight: Fight, outcome: Outcome, gold: int, silve
         gold: The gold that moved.
         silver: The silver that moved.
     """
-    challenger_id, opponent_id = battle.challenger.player_id, battle.opponent.player_id
-    loot = None
-    if outcome is not Outcome.DRAW:
-        loot = battle_pb2.Loot(share_basis_points=fight.share_basis_points, gold=gold, silver=silver)
-    return battle_pb2.BattleReport(
-        battle_id=battle.battle_id,
-        rules_version=battle.rules_version,
-        seed=battle.seed,
-        challenger=_combatant(battle.challenger),
-        opponent=_combatant(battle.opponent),
-        turns=[
-            battle_pb2.Turn(
-                attacker_id=challenger_id if by_challenger else opponent_id,
-                attack=attack,
-                hit=hit,
-                damage=damage,
-                defender_hit_points=left,
-            )
-            for by_challenger, attack, hit, damage, left in fight.turns
-        ],
-        outcome=OUTCOMES[outcome],
-        loot=loot,
+    report = battle_pb2.BattleReport(
+        battle_id=battle.battle_id, rules_version=battle.rules_version, seed=battle.seed, outcome=OUTCOMES[outcome]
     )
+    _fill(report.challenger, battle.challenger)
+    _fill(report.opponent, battle.opponent)
+    challenger_id, opponent_id = battle.challenger.player_id, battle.opponent.player_id
+    for by_challenger, attack, hit, damage, left in fight.turns:
+        turn = report.turns.add()
+        turn.attacker_id = challenger_id if by_challenger else opponent_id
+        turn.attack = attack
+        turn.hit = hit
+        turn.damage = damage
+        turn.defender_hit_points = left
+    if outcome is not Outcome.DRAW:
+        loot = report.loot
+        loot.share_basis_points = fight.share_basis_points
+        loot.gold = gold
+        loot.silver = silver
+    return report
 
 
 def differences(stored: battle_pb2.BattleReport, replayed: battle_pb2.BattleReport, battle: Battle) -> list[str]:
@@ -58,10 +54,5 @@ def differences(stored: battle_pb2.BattleReport, replayed: battle_pb2.BattleRepo
     return found
 
 
-def _combatant(combatant: Combatant) -> battle_pb2.Combatant:
-    return battle_pb2.Combatant(
-        player_id=combatant.player_id,
-        attack=combatant.attack,
-        hit_points=combatant.hit_points,
-        luck=combatant.luck,
-    )
+def _fill(message: battle_pb2.Combatant, combatant: Combatant) -> None:
+    message.player_id, message.attack, message.hit_points, message.luck = combatant

@@ -1,7 +1,6 @@
 """The rules of a battle: a pure function of a seed and two combatants, in integers only. See docs/rules.md."""
 
 import enum
-from dataclasses import dataclass
 from typing import NamedTuple
 
 RULES_VERSION = 1
@@ -24,8 +23,7 @@ class Outcome(enum.IntEnum):
     DRAW = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Combatant:
+class Combatant(NamedTuple):
     """A player as it was at submission: attack and hit points 1 to 10,000, luck 0 to 90 percent."""
 
     player_id: str
@@ -44,8 +42,7 @@ class Turn(NamedTuple):
     defender_hit_points: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fight:
+class Fight(NamedTuple):
     """A whole battle, with the share of the loser's resources that the winner takes: 1,000 to 2,000, 0 for a draw."""
 
     outcome: Outcome

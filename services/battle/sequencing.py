@@ -63,21 +63,22 @@ def place(
         if stored is not None:
             results.append(_repeated(submission, stored))
             continue
-        missing = [i for i in (submission.challenger_id, submission.opponent_id) if i not in combatants]
-        if missing:
+        challenger, opponent = combatants.get(submission.challenger_id), combatants.get(submission.opponent_id)
+        if challenger is None or opponent is None:
+            missing = [i for i in (submission.challenger_id, submission.opponent_id) if i not in combatants]
             results.append(NotFound("player", *missing))
             continue
         sequence, challenger_number, opponent_number = places.take(submission.challenger_id, submission.opponent_id)
         battle = Battle(
-            sequence=sequence,
-            battle_id=new_id(),
-            challenger=combatants[submission.challenger_id],
-            challenger_number=challenger_number,
-            opponent=combatants[submission.opponent_id],
-            opponent_number=opponent_number,
-            seed=new_seed(),
-            rules_version=RULES_VERSION,
-            submit_time=now,
+            sequence,
+            new_id(),
+            challenger,
+            challenger_number,
+            opponent,
+            opponent_number,
+            new_seed(),
+            RULES_VERSION,
+            now,
         )
         by_key[key] = battle
         new.append(battle)

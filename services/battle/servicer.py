@@ -10,13 +10,13 @@ from services.battle import reports, rules, store
 from services.battle.backlog import Backlog
 from services.battle.battles import Battle, State, Submission
 from services.battle.events import EVERYTHING, LOOK_INTERVAL, Hub
-from services.battle.messages import to_message
+from services.battle.messages import fill, to_list, to_message
 from services.battle.queue import Queue
 from services.battle.submission import Submitter
 from services.common import clock, pages
 from services.common.database import Database
 from services.common.errors import FailedPrecondition, InvalidArgument, NotFound, SkirmishError, Unavailable, to_status
-from services.common.validation import Violations
+from services.common.validation import Violations, is_request_id, is_uuid
 from skirmish.battle.v1 import battle_pb2, battle_pb2_grpc
 
 MOST_SUBMISSIONS = 500
@@ -33,8 +33,8 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
         self._hub = hub
 
     async def SubmitBattle(self, request: battle_pb2.SubmitBattleRequest, context: Any) -> battle_pb2.Battle:
-        _check_submission(request)
-        result = (await self._submitter.submit([_to_submission(request)]))[0]
+        submission = _to_submission(request)
+        result = _refusal(submission) or (await self._submitter.submit([submission]))[0]
         if isinstance(result, SkirmishError):
             raise result
         return to_message(result)
@@ -47,18 +47,18 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
             wrong.check(
                 0 < count <= MOST_SUBMISSIONS, "requests", f"must hold 1 to {MOST_SUBMISSIONS} battles, not {count:,}"
             )
-        results: list[Battle | SkirmishError | None] = []
-        for one in request.requests:
-            try:
-                _check_submission(one)
-                results.append(None)
-            except InvalidArgument as error:
-                results.append(error)
-        right = [_to_submission(one) for one, bad in zip(request.requests, results, strict=True) if bad is None]
+        submissions = [_to_submission(one) for one in request.requests]
+        refusals = [_refusal(submission) for submission in submissions]
+        right = [submission for submission, bad in zip(submissions, refusals, strict=True) if bad is None]
         submitted = iter(await self._submitter.submit(right) if right else ())
-        return battle_pb2.SubmitBattlesResponse(
-            results=[_to_result(next(submitted) if bad is None else bad) for bad in results]
-        )
+        answer = battle_pb2.SubmitBattlesResponse()
+        for bad in refusals:
+            result = bad or next(submitted)
+            if isinstance(result, SkirmishError):
+                answer.results.add(error=to_status(result))
+            else:
+                fill(answer.results.add().battle, result)
+        return answer
 
     async def GetBattle(self, request: battle_pb2.GetBattleRequest, context: Any) -> battle_pb2.Battle:
         return to_message(await self._get(request.battle_id))
@@ -83,7 +83,7 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
             battles = await self._database.read(store.list_of_player, request.player_id, state, before, size + 1)
         else:
             battles = await self._database.read(store.list_all, state, before, size + 1)
-        answer = battle_pb2.ListBattlesResponse(battles=map(to_message, battles[:size]))
+        answer = to_list(battles[:size])
         if len(battles) > size:
             last = battles[size - 1]
             place = last.sequence
@@ -175,20 +175,18 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
         return battle, battle_pb2.BattleReport.FromString(report)
 
 
-def _check_submission(request: battle_pb2.SubmitBattleRequest) -> None:
-    with Violations() as wrong:
-        wrong.request_id("request_id", request.request_id)
-        named = wrong.uuid("challenger_id", request.challenger_id)
-        if wrong.uuid("opponent_id", request.opponent_id) and named:
-            different = request.challenger_id != request.opponent_id
-            wrong.check(different, "opponent_id", "must be somebody else than the challenger")
+def _refusal(submission: Submission) -> InvalidArgument | None:
+    """Returns what is wrong with a submission, None when nothing is."""
+    request_id, challenger_id, opponent_id = submission
+    if is_request_id(request_id) and is_uuid(challenger_id) and is_uuid(opponent_id) and challenger_id != opponent_id:
+        return None  # as thousands are every second
+    wrong = Violations()
+    wrong.request_id("request_id", request_id)
+    named = wrong.uuid("challenger_id", challenger_id)
+    if wrong.uuid("opponent_id", opponent_id) and named:
+        wrong.check(challenger_id != opponent_id, "opponent_id", "must be somebody else than the challenger")
+    return InvalidArgument(wrong.found)
 
 
 def _to_submission(request: battle_pb2.SubmitBattleRequest) -> Submission:
     return Submission(request.request_id, request.challenger_id, request.opponent_id)
-
-
-def _to_result(result: Battle | SkirmishError) -> battle_pb2.SubmitBattleResult:
-    if isinstance(result, SkirmishError):
-        return battle_pb2.SubmitBattleResult(error=to_status(result))
-    return battle_pb2.SubmitBattleResult(battle=to_message(result))

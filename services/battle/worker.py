@@ -293,16 +293,7 @@ def _can_finish(how: rules.Fight | str, settlement: Settlement) -> bool:
 
 
 def _ended(battle: Battle, settlement: Settlement) -> Battle:
-    return Battle(
-        sequence=battle.sequence,
-        battle_id=battle.battle_id,
-        challenger=battle.challenger,
-        challenger_number=battle.challenger_number,
-        opponent=battle.opponent,
-        opponent_number=battle.opponent_number,
-        seed=battle.seed,
-        rules_version=battle.rules_version,
-        submit_time=battle.submit_time,
+    return battle._replace(
         state=State.SETTLED if settlement.outcome is not None else State.VOIDED,
         outcome=settlement.outcome,
         gold_stolen=settlement.gold_stolen,

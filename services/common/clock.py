@@ -5,16 +5,19 @@ import time
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""For two random bits, in one hexadecimal digit, the digit that says of them what kind of UUID it is."""
+
 
 def now() -> int:
     """Returns the time in microseconds since 1970-01-01 UTC, the unit of every stored time."""
     return time.time_ns() // 1000
 
 
-def to_timestamp(microseconds: int) -> Timestamp:
-    """Returns a stored time as the contracts' type."""
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=rest * 1000)
+def fill(timestamp: Timestamp, microseconds: int) -> None:
+    """Writes a stored time into a field of the contracts' type."""
+    timestamp.seconds, rest = divmod(microseconds, 1_000_000)
+    timestamp.nanos = rest * 1000
 
 
 def from_timestamp(timestamp: Timestamp) -> int:
@@ -24,8 +27,6 @@ def from_timestamp(timestamp: Timestamp) -> int:
 
 def uuid7() -> str:
     """Returns a new UUIDv7 (RFC 9562) as text: 48 bits of milliseconds, then 74 random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | 0x7 << 76  # version
-    value = value & ~(0x3 << 62) | 0x2 << 62  # variant
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    moment, chance = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10).hex()
+    variant = _VARIANTS[chance[3]]
+    return f"{moment[:8]}-{moment[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"

@@ -14,6 +14,11 @@ def is_uuid(value: str) -> bool:
     return _UUID.fullmatch(value) is not None
 
 
+def is_request_id(value: str) -> bool:
+    """Tells whether a text is a request id, or empty: there need be none."""
+    return not value or _REQUEST_ID.fullmatch(value) is not None
+
+
 class Violations:
     """Collects what is wrong with a request, to be told all at once.
 
@@ -57,8 +62,7 @@ class Violations:
 
     def request_id(self, field: str, value: str) -> bool:
         """Wants no request id, or 1 to 64 visible ASCII characters."""
-        right = not value or _REQUEST_ID.fullmatch(value) is not None
-        return self.check(right, field, "must be 1 to 64 visible ASCII characters, a UUID for example")
+        return self.check(is_request_id(value), field, "must be 1 to 64 visible ASCII characters, a UUID for example")
 
     def between(self, field: str, value: int, low: int, high: int) -> bool:
         """Wants a number of a range."""

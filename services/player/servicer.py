@@ -160,23 +160,27 @@ def _to_request(
 
 
 def _to_player(player: Player) -> player_pb2.Player:
-    return player_pb2.Player(
-        player_id=player.player_id,
-        name=player.name,
-        description=player.description,
-        gold=player.gold,
-        silver=player.silver,
-        attack=player.attack,
-        hit_points=player.hit_points,
-        luck=player.luck,
-        resources_stolen=player.resources_stolen,
-        create_time=clock.to_timestamp(player.create_time),
-        update_time=clock.to_timestamp(player.update_time),
-    )
+    message = player_pb2.Player()
+    _fill(message, player)
+    return message
+
+
+def _fill(message: player_pb2.Player, player: Player) -> None:
+    message.player_id = player.player_id
+    message.name = player.name
+    message.description = player.description
+    message.gold = player.gold
+    message.silver = player.silver
+    message.attack = player.attack
+    message.hit_points = player.hit_points
+    message.luck = player.luck
+    message.resources_stolen = player.resources_stolen
+    clock.fill(message.create_time, player.create_time)
+    clock.fill(message.update_time, player.update_time)
 
 
 def _to_entry(entry: LedgerEntry) -> player_pb2.LedgerEntry:
-    return player_pb2.LedgerEntry(
+    message = player_pb2.LedgerEntry(
         kind=cast("player_pb2.LedgerEntry.Kind", entry.kind),
         battle_id=entry.battle_id or "",
         battle_number=entry.battle_number,
@@ -185,5 +189,6 @@ def _to_entry(entry: LedgerEntry) -> player_pb2.LedgerEntry:
         silver_change=entry.silver_change,
         gold_balance=entry.gold_balance,
         silver_balance=entry.silver_balance,
-        create_time=clock.to_timestamp(entry.create_time),
     )
+    clock.fill(message.create_time, entry.create_time)
+    return message

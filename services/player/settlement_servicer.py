@@ -73,9 +73,10 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
                     if not _is_right(battle):
                         _explain(wrong, f"battles[{index}]", battle)
         results = await self._settler.settle(battles)
-        return settlement_pb2.SettleBattlesResponse(
-            results=[_to_result(battle, result) for battle, result in zip(battles, results, strict=True)]
-        )
+        answer = settlement_pb2.SettleBattlesResponse()
+        for battle, result in zip(battles, results, strict=True):
+            _fill(answer.results.add(), battle, result)
+        return answer
 
     async def ListScoreChanges(
         self, request: settlement_pb2.ListScoreChangesRequest, context: Context
@@ -127,46 +128,43 @@ def _explain(wrong: Violations, field: str, battle: FoughtBattle) -> None:
     wrong.check("\0" not in battle.void_reason, f"{field}.void_reason", "must not contain the character NUL")
 
 
-def _to_result(battle: FoughtBattle, result: Result) -> settlement_pb2.SettleResult:
+def _fill(message: settlement_pb2.SettleResult, battle: FoughtBattle, result: Result) -> None:
+    message.battle_id = battle.battle_id
     match result:
         case Applied(settlement):
-            return SettleResult(
-                battle_id=battle.battle_id, status=SettleResult.APPLIED, settlement=_to_settlement(settlement)
-            )
+            message.status = SettleResult.APPLIED
+            _fill_settlement(message.settlement, settlement)
         case AlreadyApplied(settlement):
-            return SettleResult(
-                battle_id=battle.battle_id, status=SettleResult.ALREADY_APPLIED, settlement=_to_settlement(settlement)
-            )
+            message.status = SettleResult.ALREADY_APPLIED
+            _fill_settlement(message.settlement, settlement)
         case Waiting(player_id, number):
-            return SettleResult(
-                battle_id=battle.battle_id,
-                status=SettleResult.BLOCKED,
-                missing_player_id=player_id,
-                missing_number=number,
-            )
+            message.status = SettleResult.BLOCKED
+            message.missing_player_id = player_id
+            message.missing_number = number
         case Conflict(problem):
-            return SettleResult(battle_id=battle.battle_id, status=SettleResult.CONFLICT, conflict=problem)
+            message.status = SettleResult.CONFLICT
+            message.conflict = problem
 
 
-def _to_settlement(settlement: Settlement) -> settlement_pb2.Settlement:
-    change = settlement.change
-    return settlement_pb2.Settlement(
-        settle_sequence=settlement.settle_sequence,
-        effect=cast("settlement_pb2.Effect", change.effect),
-        winner_id=change.player_id,
-        gold_stolen=change.gold,
-        silver_stolen=change.silver,
-        void_reason=change.void_reason,
-        settle_time=clock.to_timestamp(settlement.settle_time),
-    )
+def _fill_settlement(message: settlement_pb2.Settlement, settlement: Settlement) -> None:
+    _, effect, winner_id, gold, silver, void_reason = settlement.change
+    message.settle_sequence = settlement.settle_sequence
+    message.effect = cast("settlement_pb2.Effect", effect)
+    if winner_id:
+        message.winner_id = winner_id
+    message.gold_stolen = gold
+    message.silver_stolen = silver
+    message.void_reason = void_reason
+    clock.fill(message.settle_time, settlement.settle_time)
 
 
 def _to_score_change(settlement: Settlement) -> settlement_pb2.ScoreChange:
     change = settlement.change
-    return settlement_pb2.ScoreChange(
+    message = settlement_pb2.ScoreChange(
         settle_sequence=settlement.settle_sequence,
         effect=cast("settlement_pb2.Effect", change.effect),
         player_id=change.player_id,
         amount=change.gold + change.silver,
-        settle_time=clock.to_timestamp(settlement.settle_time),
     )
+    clock.fill(message.settle_time, settlement.settle_time)
+    return message

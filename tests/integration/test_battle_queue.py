@@ -1,6 +1,5 @@
 """The queue on a real Redis-compatible server."""
 
-import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
@@ -22,7 +21,7 @@ BATTLE = Battle(
     rules_version=1,
     submit_time=5,
 )
-BATTLES = [dataclasses.replace(BATTLE, sequence=number) for number in range(1, 6)]
+BATTLES = [BATTLE._replace(sequence=number) for number in range(1, 6)]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Battles in SQL, on both databases."""
 
-import dataclasses
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -40,8 +39,8 @@ async def submit(database: Database, *wishes: tuple[str, str, str], publish_time
 
 
 def settled(battle: Battle) -> Battle:
-    return dataclasses.replace(
-        battle, state=State.SETTLED, outcome=Outcome.OPPONENT_WON, gold_stolen=3, silver_stolen=4, settle_time=9
+    return battle._replace(
+        state=State.SETTLED, outcome=Outcome.OPPONENT_WON, gold_stolen=3, silver_stolen=4, settle_time=9
     )
 
 
@@ -93,7 +92,7 @@ async def test_finishing_stores_the_end_once_and_empties_the_queue(database: Dat
     battle, waiting = await submit(database, ("", A, B), ("", A, B))
     end = settled(battle)
     await database.write(store.finish, [end], {battle.sequence: b"report"})
-    later = dataclasses.replace(end, gold_stolen=99)
+    later = end._replace(gold_stolen=99)
     await database.write(store.finish, [later], {battle.sequence: b"another"})
     assert await database.read(store.get, battle.battle_id) == end
     assert await database.read(store.get_report, battle.sequence) == b"report"
@@ -104,7 +103,7 @@ async def test_finishing_stores_the_end_once_and_empties_the_queue(database: Dat
 
 async def test_lists_are_newest_first_and_filtered(database: Database) -> None:
     battles = await submit(database, ("", A, B), ("", B, C), ("", C, A), ("", A, B))
-    voided = dataclasses.replace(battles[1], state=State.VOIDED, void_reason="why", settle_time=3)
+    voided = battles[1]._replace(state=State.VOIDED, void_reason="why", settle_time=3)
     await database.write(store.finish, [settled(battles[0]), voided], {})
     read = database.read
     assert [b.sequence for b in await read(store.list_all, None, None, 3)] == [4, 3, 2]

@@ -1,7 +1,6 @@
 """Skirmish with one of its safeguards missing: what the simulation must notice, or it proves nothing."""
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -77,7 +76,7 @@ def no_dedupe_of_submissions(submit: Any) -> Any:
     """A submission that comes again makes another battle."""
 
     def submit_anew(tables: BattleTables, submissions: Sequence[Submission], *rest: Any) -> Any:
-        return submit(tables, [dataclasses.replace(one, request_id="") for one in submissions], *rest)
+        return submit(tables, [one._replace(request_id="") for one in submissions], *rest)
 
     return submit_anew
 

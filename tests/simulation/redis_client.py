@@ -118,7 +118,7 @@ class RedisClient:
         return await self._read(key, block, "XREAD", key, after)
 
     def pipeline(self, transaction: bool) -> "_Pipeline":
-        return _Pipeline(self._do, self._add, transaction)
+        return _Pipeline(self._do, transaction)
 
     def register_script(self, script: str) -> "_Script":
         return _Script(self, script)
@@ -130,6 +130,8 @@ class RedisClient:
         def run(server: RedisServer) -> Any:
             reply = server.evaluate(script, keys, arguments)
             self._host.on_script()
+            for key in keys:
+                self._host.wake(key)
             return reply
 
         return await self._do("EVALSHA", run)
@@ -159,9 +161,8 @@ class RedisClient:
 class _Pipeline:
     """Commands that go in one step; as a transaction, or one after the other."""
 
-    def __init__(self, do: Callable[..., Any], add: Callable[..., Any], transaction: bool) -> None:
+    def __init__(self, do: Callable[..., Any], transaction: bool) -> None:
         self._do = do
-        self._add = add
         self._transaction = transaction
         self._commands: list[tuple[Any, ...]] = []
 
@@ -177,9 +178,6 @@ class _Pipeline:
     def expire(self, key: str, seconds: int) -> None:
         self._commands.append(("EXPIRE", key, seconds))
 
-    def xadd(self, key: str, fields: Mapping[bytes, bytes]) -> None:
-        self._commands.append(("XADD", key, "*", *fields.values()))
-
     def xack(self, key: str, group: str, *ids: bytes) -> None:
         self._commands.append(("XACK", key, group, *ids))
 
@@ -190,10 +188,7 @@ class _Pipeline:
         commands, self._commands = self._commands, []
 
         def run(server: RedisServer) -> list[Any]:
-            return [
-                self._add(server, *command[1:]) if command[0] == "XADD" else server.call(*command)
-                for command in commands
-            ]
+            return [server.call(*command) for command in commands]
 
         return await self._do("+".join(dict.fromkeys(command[0] for command in commands)), run) if commands else []
 

@@ -195,10 +195,14 @@ class RedisMirror(RedisServer):
         self._connection: Any = client.connection_pool.get_connection()
         self._real("FLUSHALL")
         self.commands: set[str] = set()
+        self._added: list[tuple[Any, ...]] = []
 
     def call(self, name: str | bytes, *args: Any) -> Any:
         if isinstance(name, bytes):  # from within a script
-            return super().call(name, *args)
+            reply = super().call(name, *args)
+            if name == b"XADD":
+                self._added.append(("XADD", *(reply if arg == b"*" else arg for arg in args)))
+            return reply
         self.commands.add(name)
         if name == "XAUTOCLAIM":
             self._tell_idle_times(*args[:2])
@@ -211,8 +215,12 @@ class RedisMirror(RedisServer):
 
     def evaluate(self, script: str, keys: Sequence[Any], arguments: Sequence[Any]) -> Any:
         self.commands.add("EVAL")
+        self._added.clear()
         expected = super().evaluate(script, keys, arguments)
-        assert self._real("EVAL", script, len(keys), *keys, *arguments) == expected, (script, keys, arguments)
+        for command in self._added:
+            self._real(*command)
+        if not self._added:  # else it would give the entries ids of its own
+            assert self._real("EVAL", script, len(keys), *keys, *arguments) == expected, (script, keys, arguments)
         return expected
 
     def expire_keys(self) -> None:
