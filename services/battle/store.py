@@ -49,10 +49,8 @@ def submit(
     last_sequence = connection.execute(sa.select(HEAD.c.last_sequence).with_for_update()).scalar_one()
     known = _find_requests(connection, {(s.challenger_id, s.request_id) for s in submissions if s.request_id})
     players = {player_id for s in submissions for player_id in (s.challenger_id, s.opponent_id)}
-    numbers = connection.execute(
-        sa.select(PLAYER_SEQUENCE).where(bulk.among(connection, PLAYER_SEQUENCE.c.player_id, players))
-    )
-    places = Places(last_sequence, {row.player_id: row.last_number for row in numbers})
+    numbers = sa.select(PLAYER_SEQUENCE).where(bulk.among(connection, PLAYER_SEQUENCE.c.player_id, players))
+    places = Places(last_sequence, {row[0]: row[1] for row in connection.execute(numbers).all()})
     results, new = place(submissions, combatants, known, places, now, new_id, new_seed)
     if new:
         request_ids = {id(result): s.request_id for result, s in zip(results, submissions, strict=True)}
@@ -125,7 +123,7 @@ def list_all(connection: sa.Connection, state: State | None, before: int | None,
         query = query.where(BATTLE.c.state == state)
     if before is not None:
         query = query.where(BATTLE.c.sequence < before)
-    return [_from_row(row) for row in connection.execute(query)]
+    return [_from_row(row) for row in connection.execute(query).all()]
 
 
 def list_of_player(
@@ -142,7 +140,7 @@ def list_of_player(
             query = query.where(BATTLE.c.state == state)
         if before is not None:
             query = query.where(number < before)
-        sides += [_from_row(row) for row in connection.execute(query)]
+        sides += [_from_row(row) for row in connection.execute(query).all()]
     return sorted(sides, key=_BY_SEQUENCE, reverse=True)[:limit]
 
 
@@ -159,7 +157,7 @@ def predecessors(connection: sa.Connection, player_ids: Collection[str], before:
         .order_by(QUEUE.c.sequence)
         .limit(limit)
     )
-    return [_from_row(row) for row in connection.execute(query)]
+    return [_from_row(row) for row in connection.execute(query).all()]
 
 
 def take_due(connection: sa.Connection, horizon: int, now: int, pause: int, limit: int) -> list[Battle]:
@@ -179,10 +177,10 @@ def take_due(connection: sa.Connection, horizon: int, now: int, pause: int, limi
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = [(now + (pause << min(q.published, 6)), q.published + 1, q.sequence) for q in connection.execute(due)]
+    rows = [(now + (pause << min(q.published, 6)), q.published + 1, q.sequence) for q in connection.execute(due).all()]
     bulk.update(connection, QUEUE, "sequence", ["next_publish_time", "published"], rows)
     query = sa.select(BATTLE).where(bulk.among(connection, BATTLE.c.sequence, [row[2] for row in rows]))
-    return [_from_row(row) for row in connection.execute(query.order_by(BATTLE.c.sequence))]
+    return [_from_row(row) for row in connection.execute(query.order_by(BATTLE.c.sequence)).all()]
 
 
 def make_all_due(connection: sa.Connection) -> None:
@@ -194,7 +192,7 @@ def count_failures(connection: sa.Connection, sequences: Collection[int]) -> dic
     """Counts a failed fight for each battle and returns how many there are by now, by sequence."""
     these = bulk.among(connection, QUEUE.c.sequence, sequences)
     connection.execute(sa.update(QUEUE).where(these).values(failures=QUEUE.c.failures + 1))
-    return {row.sequence: row.failures for row in connection.execute(sa.select(QUEUE).where(these))}
+    return {row.sequence: row.failures for row in connection.execute(sa.select(QUEUE).where(these)).all()}
 
 
 def count_queued(connection: sa.Connection, many: int) -> tuple[int, dict[str, int]]:
@@ -204,7 +202,7 @@ def count_queued(connection: sa.Connection, many: int) -> tuple[int, dict[str, i
     if queued < many:
         return queued, {}
     query = sa.select(QUEUE.c.challenger_id, count).group_by(QUEUE.c.challenger_id).having(count >= many)
-    return queued, {row[0]: row[1] for row in connection.execute(query)}
+    return queued, {row[0]: row[1] for row in connection.execute(query).all()}
 
 
 def look_at_queue(connection: sa.Connection) -> QueueCounts:
@@ -228,7 +226,7 @@ def _find_requests(connection: sa.Connection, keys: Collection[Key]) -> dict[Key
     if not keys:
         return {}
     query = sa.select(BATTLE).where(bulk.matching(connection, (BATTLE.c.challenger_id, BATTLE.c.request_id), keys))
-    return {(row.challenger_id, row.request_id): _from_row(row) for row in connection.execute(query)}
+    return {(row.challenger_id, row.request_id): _from_row(row) for row in connection.execute(query).all()}
 
 
 def _to_row(battle: Battle) -> tuple[Any, ...]:

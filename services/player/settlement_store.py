@@ -133,7 +133,7 @@ def list_changes(connection: sa.Connection, after: int, limit: int) -> tuple[lis
     # Up to the end just read, since more may have been settled meanwhile.
     place = SETTLEMENT.c.settle_sequence
     found = _SETTLEMENTS.where(place > after, place <= last).order_by(place).limit(limit)
-    return [_to_settlement(row) for row in connection.execute(found)], last
+    return [_to_settlement(row) for row in connection.execute(found).all()], last
 
 
 def snapshot(connection: sa.Connection, part_size: int) -> Iterator[SnapshotPart]:
@@ -169,7 +169,7 @@ def _lock(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, A
         .order_by(PLAYER.c.player_id)
         .with_for_update()
     )
-    return {row[0]: Account(*row) for row in connection.execute(found)}
+    return {row[0]: Account(*row) for row in connection.execute(found).all()}
 
 
 def _write(connection: sa.Connection, accounts: dict[str, Account], decided: Round) -> dict[str | None, Settlement]:
@@ -198,9 +198,9 @@ def _recall(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> Itera
     entries = sa.select(*places, LEDGER.c.battle_id).where(
         bulk.matching(connection, places, list(numbers)), LEDGER.c.adjustment_number == 0
     )
-    ledger = {(row.player_id, row.battle_number): row.battle_id for row in connection.execute(entries)}
+    ledger = {(row.player_id, row.battle_number): row.battle_id for row in connection.execute(entries).all()}
     found = _SETTLEMENTS.where(bulk.among(connection, SETTLEMENT.c.battle_id, {b.battle_id for b in battles}))
-    settlements = {row.battle_id: _to_settlement(row) for row in connection.execute(found)}
+    settlements = {row.battle_id: _to_settlement(row) for row in connection.execute(found).all()}
     return (recall(battle, ledger, settlements) for battle in battles)
 
 

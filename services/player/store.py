@@ -78,7 +78,7 @@ def get(connection: sa.Connection, player_id: str) -> Player:
 def find(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, Player]:
     """Returns those of the players that exist."""
     found = sa.select(*_PLAYERS).where(bulk.among(connection, PLAYER.c.player_id, player_ids), _EXISTS)
-    return {row[0]: Player(*row) for row in connection.execute(found)}
+    return {row[0]: Player(*row) for row in connection.execute(found).all()}
 
 
 def list_by_name(connection: sa.Connection, prefix: str, after: str, limit: int) -> list[Player]:
@@ -93,7 +93,7 @@ def list_by_name(connection: sa.Connection, prefix: str, after: str, limit: int)
     # A range instead of LIKE: it is exact about case and wildcards, and runs along the index of the names.
     of_prefix = sa.and_(name >= prefix, name < prefix + _LAST_CHARACTER)
     found = sa.select(*_PLAYERS).where(of_prefix, name > after, _EXISTS).order_by(name).limit(limit)
-    return [Player(*row) for row in connection.execute(found)]
+    return [Player(*row) for row in connection.execute(found).all()]
 
 
 def update(connection: sa.Connection, player_id: str, values: Mapping[str, int | str]) -> Player:
@@ -192,7 +192,7 @@ def list_entries(
     if before:
         found = found.where(sa.tuple_(*place) < sa.tuple_(*before, types=[column.type for column in place]))
     found = found.order_by(*(column.desc() for column in place)).limit(limit)
-    return [LedgerEntry(*row) for row in connection.execute(found)]
+    return [LedgerEntry(*row) for row in connection.execute(found).all()]
 
 
 def _claim(connection: sa.Connection, request: Request, player_id: str, time: int) -> str | None:
