@@ -19,6 +19,8 @@ UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 
 Row = Sequence[Any]
 
+_HEX = r"\\x"
+"""How bytes begin inside of an array, on PostgreSQL."""
 OR_FAIL = " OR FAIL"
 """Lets SQLite keep no journal of a statement's own: when one fails, its whole transaction is rolled back anyway."""
 ROWS_AT_ONCE = 256
@@ -81,7 +83,7 @@ def update(
 def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
     """Returns the condition that a column is one of many values, as one parameter whatever their number."""
     if connection.dialect.name == "postgresql":
-        return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type)))
+        return column == sa.any_(_bound(connection, column, list(values)))
     return column.in_(sa.select(sa.func.json_each(json.dumps(list(values))).table_valued("value").c.value))
 
 
@@ -91,10 +93,8 @@ def matching(
     """Returns the condition that several columns together are one of many rows."""
     values: sa.Select[Any]
     if connection.dialect.name == "postgresql":
-        arrays = [
-            sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type))
-            for column, values in zip(columns, zip(*rows, strict=True), strict=True)
-        ]
+        by_column = zip(columns, zip(*rows, strict=True), strict=True)
+        arrays = [_bound(connection, column, values) for column, values in by_column]
         names = [f"c{index}" for index in range(len(arrays))]
         values = sa.select(sa.func.unnest(*arrays).table_valued(*names).render_derived())
     else:
@@ -123,15 +123,37 @@ def _marks(width: int, count: int) -> str:
 
 
 def _by_column(table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> tuple[list[Any] | str, ...]:
-    # Numbers and ids need no quotes. The driver would look into every single one for something to quote, which takes it
-    # longer than all the rest; so those arrays are written here.
+    by_column = zip(columns, zip(*rows, strict=True), strict=True)
+    return tuple(_array(table.c[name], values) for name, values in by_column)
 
-    def array(column: sa.Column[Any], values: tuple[Any, ...]) -> list[Any] | str:
-        if column.type is UUID or isinstance(column.type, sa.Integer):
-            return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
-        return list(values)
 
-    return tuple(array(table.c[name], values) for name, values in zip(columns, zip(*rows, strict=True), strict=True))
+def _array(column: sa.ColumnElement[Any], values: Sequence[Any]) -> list[Any] | str:
+    """Returns an array of PostgreSQL for the driver: written out where its values hold nothing to quote.
+
+    The driver would look into every single number, id and run of bytes for that, longer than all the rest takes.
+    """
+    if column.type is UUID or isinstance(column.type, sa.Integer):
+        return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
+    if isinstance(column.type, sa.LargeBinary):
+        return f"{{{','.join(['NULL' if value is None else _HEX + value.hex() for value in values])}}}"
+    return list(values)
+
+
+class _Array(sa.types.UserDefinedType[Any]):
+    """An array as ``_array`` gives it. It is the type of the parameter: a cast of a text would be planned blindly."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    def __init__(self, of: str) -> None:
+        self.of = of
+
+    def get_col_spec(self, **_: Any) -> str:
+        return f"{self.of}[]"
+
+
+def _bound(connection: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[Any]:
+    return sa.bindparam(None, _array(column, values), _Array(column.type.compile(connection.dialect)))
 
 
 def _arrays(connection: sa.Connection, table: sa.Table, columns: Sequence[str]) -> str:

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.types.string import TextLoader
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.common import logs
@@ -59,6 +61,12 @@ class Database:
             self._reading = self._writing = sa.create_engine(
                 parsed, pool_size=READERS + writers + STREAMS, max_overflow=0, pool_pre_ping=True
             )
+
+            @sa.event.listens_for(self._reading, "connect")
+            def set_up(connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
+                # Ids are text in Python; the driver would make an object of each for SQLAlchemy to make text of.
+                connection.adapters.register_loader("uuid", TextLoader)
+
         self._readers = ThreadPoolExecutor(READERS, "sql-read")
         self._writers = ThreadPoolExecutor(writers, "sql-write")
         self._streamer = ThreadPoolExecutor(1, "sql-stream")
