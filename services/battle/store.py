@@ -18,6 +18,16 @@ from services.common.errors import SkirmishError
 
 _INSERTED = [column.name for column in BATTLE.columns if not column.nullable] + ["request_id"]
 _ENDING = ["state", "outcome", "gold_stolen", "silver_stolen", "void_reason", "settle_time"]
+
+# Statements that run for every batch, or for every call: built once, for that takes longer than to run them.
+_LOCKED_HEAD = sa.select(HEAD.c.last_sequence).with_for_update()
+_MOVED_HEAD = sa.update(HEAD).values(last_sequence=sa.bindparam("last"))
+_NUMBERS = sa.select(PLAYER_SEQUENCE).where(bulk.among(PLAYER_SEQUENCE.c.player_id, "player_ids"))
+_REQUESTED = sa.select(BATTLE).where(bulk.matching([BATTLE.c.challenger_id, BATTLE.c.request_id], "keys"))
+_OFF_THE_QUEUE = sa.delete(QUEUE).where(bulk.among(QUEUE.c.sequence, "sequences"))
+_ONE = sa.select(BATTLE).where(BATTLE.c.battle_id == sa.bindparam("battle_id"))
+_REPORT = sa.select(REPORT.c.report).where(REPORT.c.sequence == sa.bindparam("sequence"))
+
 _BY_SEQUENCE = operator.attrgetter("sequence")
 
 
@@ -46,11 +56,11 @@ def submit(
         publish_time: When to publish the new battles again, if they still wait then.
     """
     # The lock serializes submissions of all replicas, which is what makes the numbers gapless and in commit order.
-    last_sequence = connection.execute(sa.select(HEAD.c.last_sequence).with_for_update()).scalar_one()
+    last_sequence = connection.execute(_LOCKED_HEAD).scalar_one()
     known = _find_requests(connection, {(s.challenger_id, s.request_id) for s in submissions if s.request_id})
     players = {player_id for s in submissions for player_id in (s.challenger_id, s.opponent_id)}
-    numbers = sa.select(PLAYER_SEQUENCE).where(bulk.among(connection, PLAYER_SEQUENCE.c.player_id, players))
-    places = Places(last_sequence, {row[0]: row[1] for row in connection.execute(numbers).all()})
+    numbers = connection.execute(_NUMBERS, {"player_ids": players}).all()
+    places = Places(last_sequence, {row[0]: row[1] for row in numbers})
     results, new = place(submissions, combatants, known, places, now, new_id, new_seed)
     if new:
         request_ids = {id(result): s.request_id for result, s in zip(results, submissions, strict=True)}
@@ -70,7 +80,7 @@ def submit(
             [(player_id, places.last_numbers[player_id]) for player_id in moved],
             on_conflict="(player_id) DO UPDATE SET last_number = excluded.last_number",
         )
-        connection.execute(sa.update(HEAD).values(last_sequence=places.last_sequence))
+        connection.execute(_MOVED_HEAD, {"last": places.last_sequence})
         crash.point("submit.before_commit")
     return results, new
 
@@ -94,21 +104,18 @@ def finish(connection: sa.Connection, ended: Collection[Battle], reports: Mappin
     bulk.insert(
         connection, REPORT, ["sequence", "report"], sorted(reports.items()), on_conflict="(sequence) DO NOTHING"
     )
-    sequences = [battle.sequence for battle in ended]
-    connection.execute(sa.delete(QUEUE).where(bulk.among(connection, QUEUE.c.sequence, sequences)))
+    connection.execute(_OFF_THE_QUEUE, {"sequences": [battle.sequence for battle in ended]})
 
 
 def get(connection: sa.Connection, battle_id: str) -> Battle | None:
     """Returns a battle, None when there is no such one."""
-    row = connection.execute(sa.select(BATTLE).where(BATTLE.c.battle_id == battle_id)).one_or_none()
+    row = connection.execute(_ONE, {"battle_id": battle_id}).one_or_none()
     return None if row is None else _from_row(row)
 
 
 def get_report(connection: sa.Connection, sequence: int) -> bytes | None:
     """Returns the report of a battle as it was stored, None when there is none."""
-    report: bytes | None = connection.execute(
-        sa.select(REPORT.c.report).where(REPORT.c.sequence == sequence)
-    ).scalar_one_or_none()
+    report: bytes | None = connection.execute(_REPORT, {"sequence": sequence}).scalar_one_or_none()
     return report
 
 
@@ -146,10 +153,7 @@ def list_of_player(
 
 def predecessors(connection: sa.Connection, player_ids: Collection[str], before: int, limit: int) -> list[Battle]:
     """Returns the waiting battles of some players that stand before a place, the oldest first."""
-    of_them = sa.or_(
-        bulk.among(connection, BATTLE.c.challenger_id, player_ids),
-        bulk.among(connection, BATTLE.c.opponent_id, player_ids),
-    )
+    of_them = sa.or_(bulk.among(BATTLE.c.challenger_id, "player_ids"), bulk.among(BATTLE.c.opponent_id, "player_ids"))
     query = (
         sa.select(BATTLE)
         .join(QUEUE, QUEUE.c.sequence == BATTLE.c.sequence)
@@ -157,7 +161,7 @@ def predecessors(connection: sa.Connection, player_ids: Collection[str], before:
         .order_by(QUEUE.c.sequence)
         .limit(limit)
     )
-    return [_from_row(row) for row in connection.execute(query).all()]
+    return [_from_row(row) for row in connection.execute(query, {"player_ids": player_ids}).all()]
 
 
 def take_due(connection: sa.Connection, horizon: int, now: int, pause: int, limit: int) -> list[Battle]:
@@ -179,8 +183,8 @@ def take_due(connection: sa.Connection, horizon: int, now: int, pause: int, limi
     )
     rows = [(now + (pause << min(q.published, 6)), q.published + 1, q.sequence) for q in connection.execute(due).all()]
     bulk.update(connection, QUEUE, "sequence", ["next_publish_time", "published"], rows)
-    query = sa.select(BATTLE).where(bulk.among(connection, BATTLE.c.sequence, [row[2] for row in rows]))
-    return [_from_row(row) for row in connection.execute(query.order_by(BATTLE.c.sequence)).all()]
+    query = sa.select(BATTLE).where(bulk.among(BATTLE.c.sequence, "sequences")).order_by(BATTLE.c.sequence)
+    return [_from_row(row) for row in connection.execute(query, {"sequences": [row[2] for row in rows]}).all()]
 
 
 def make_all_due(connection: sa.Connection) -> None:
@@ -190,9 +194,11 @@ def make_all_due(connection: sa.Connection) -> None:
 
 def count_failures(connection: sa.Connection, sequences: Collection[int]) -> dict[int, int]:
     """Counts a failed fight for each battle and returns how many there are by now, by sequence."""
-    these = bulk.among(connection, QUEUE.c.sequence, sequences)
-    connection.execute(sa.update(QUEUE).where(these).values(failures=QUEUE.c.failures + 1))
-    return {row.sequence: row.failures for row in connection.execute(sa.select(QUEUE).where(these)).all()}
+    these = bulk.among(QUEUE.c.sequence, "sequences")
+    parameters = {"sequences": sequences}
+    connection.execute(sa.update(QUEUE).where(these).values(failures=QUEUE.c.failures + 1), parameters)
+    rows = connection.execute(sa.select(QUEUE).where(these), parameters).all()
+    return {row.sequence: row.failures for row in rows}
 
 
 def count_queued(connection: sa.Connection, many: int) -> tuple[int, dict[str, int]]:
@@ -225,8 +231,8 @@ def look_at_queue(connection: sa.Connection) -> QueueCounts:
 def _find_requests(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, Battle]:
     if not keys:
         return {}
-    query = sa.select(BATTLE).where(bulk.matching(connection, (BATTLE.c.challenger_id, BATTLE.c.request_id), keys))
-    return {(row.challenger_id, row.request_id): _from_row(row) for row in connection.execute(query).all()}
+    rows = connection.execute(_REQUESTED, {"keys": keys}).all()
+    return {(row.challenger_id, row.request_id): _from_row(row) for row in rows}
 
 
 def _to_row(battle: Battle) -> tuple[Any, ...]:

@@ -8,11 +8,14 @@ two runs of it the driver lets go of Python's lock, and a thread that computes k
 import functools
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 """The type of an id: a native uuid on PostgreSQL, its text on SQLite, always text in Python."""
@@ -80,27 +83,109 @@ def update(
         connection.exec_driver_sql(f"WITH v({', '.join(every)}) AS ({source}) {update}", parameters)
 
 
-def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
-    """Returns the condition that a column is one of many values, as one parameter whatever their number."""
-    if connection.dialect.name == "postgresql":
-        return column == sa.any_(_bound(connection, column, list(values)))
-    return column.in_(sa.select(sa.func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+class _Condition(FunctionElement[bool]):
+    inherit_cache = True
+    type = sa.Boolean()
+
+    def self_group(self, against: object = None) -> "_Condition":
+        return self  # else SQLite, which knows no truth values, is asked whether it is 1, and looks at every row
 
 
-def matching(
-    connection: sa.Connection, columns: Sequence[sa.ColumnElement[Any]], rows: Collection[Row]
-) -> sa.ColumnElement[bool]:
-    """Returns the condition that several columns together are one of many rows."""
-    values: sa.Select[Any]
-    if connection.dialect.name == "postgresql":
-        by_column = zip(columns, zip(*rows, strict=True), strict=True)
-        arrays = [_bound(connection, column, values) for column, values in by_column]
-        names = [f"c{index}" for index in range(len(arrays))]
-        values = sa.select(sa.func.unnest(*arrays).table_valued(*names).render_derived())
-    else:
-        each = sa.func.json_each(json.dumps(list(rows))).table_valued("value")
-        values = sa.select(*(sa.func.json_extract(each.c.value, f"$[{index}]") for index in range(len(columns))))
-    return sa.tuple_(*columns).in_(values)
+class among(_Condition):  # noqa: N801  # it is used as a function
+    """The condition that a column is one of many values: one parameter, however many they are.
+
+    Args:
+        column: The column, a number or an id.
+        name: The name of the parameter, which is a collection.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
+        super().__init__(column, sa.bindparam(name, type_=_Many(column.type)))
+
+
+class matching(_Condition):  # noqa: N801
+    """The condition that columns together are one of many rows: one parameter, however many they are.
+
+    Args:
+        columns: The columns.
+        name: The name of the parameter, which is a collection of rows.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, columns: Sequence[sa.ColumnElement[Any]], name: str) -> None:
+        super().__init__(*columns, sa.bindparam(name, type_=_Json()))
+
+
+@compiles(among, "postgresql")
+def _any(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
+@compiles(among, "sqlite")
+def _in(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(matching, "postgresql")
+def _any_row(element: matching, compiler: SQLCompiler, **kw: Any) -> str:
+    *columns, rows = element.clauses
+    kinds = [column.type.compile(compiler.dialect) for column in columns]
+    values = ", ".join(f"(value ->> {index})::{kind}" for index, kind in enumerate(kinds))
+    names = ", ".join(compiler.process(column, **kw) for column in columns)
+    return f"({names}) IN (SELECT {values} FROM json_array_elements(({compiler.process(rows, **kw)})::json))"
+
+
+@compiles(matching, "sqlite")
+def _in_rows(element: matching, compiler: SQLCompiler, **kw: Any) -> str:
+    *columns, rows = element.clauses
+    values = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(len(columns)))
+    names = ", ".join(compiler.process(column, **kw) for column in columns)
+    return f"({names}) IN (SELECT {values} FROM json_each({compiler.process(rows, **kw)}))"
+
+
+class _Json(sa.TypeDecorator[Any]):
+    """A parameter that goes as JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
+        return json.dumps(list(value))
+
+
+class _Many(sa.TypeDecorator[Any]):
+    """A parameter of many values: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, of: sa.types.TypeEngine[Any]) -> None:
+        super().__init__()
+        self.of = of
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return _Array(self.of.compile(dialect)) if dialect.name == "postgresql" else sa.Text()
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return _array(self.of, value) if dialect.name == "postgresql" else json.dumps(list(value))
+
+
+class _Array(sa.types.UserDefinedType[Any]):
+    """The type of an array on PostgreSQL. It goes with the parameter: a cast of a text would be planned blindly."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    def __init__(self, of: str) -> None:
+        self.of = of
+
+    def get_col_spec(self, **_: Any) -> str:
+        return f"{self.of}[]"
 
 
 def _values(width: int, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -124,36 +209,19 @@ def _marks(width: int, count: int) -> str:
 
 def _by_column(table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> tuple[list[Any] | str, ...]:
     by_column = zip(columns, zip(*rows, strict=True), strict=True)
-    return tuple(_array(table.c[name], values) for name, values in by_column)
+    return tuple(_array(table.c[name].type, values) for name, values in by_column)
 
 
-def _array(column: sa.ColumnElement[Any], values: Sequence[Any]) -> list[Any] | str:
+def _array(kind: sa.types.TypeEngine[Any], values: Iterable[Any]) -> list[Any] | str:
     """Returns an array of PostgreSQL for the driver: written out where its values hold nothing to quote.
 
     The driver would look into every single number, id and run of bytes for that, longer than all the rest takes.
     """
-    if column.type is UUID or isinstance(column.type, sa.Integer):
+    if kind is UUID or isinstance(kind, sa.Integer):
         return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
-    if isinstance(column.type, sa.LargeBinary):
+    if isinstance(kind, sa.LargeBinary):
         return f"{{{','.join(['NULL' if value is None else _HEX + value.hex() for value in values])}}}"
     return list(values)
-
-
-class _Array(sa.types.UserDefinedType[Any]):
-    """An array as ``_array`` gives it. It is the type of the parameter: a cast of a text would be planned blindly."""
-
-    cache_ok = True
-    render_bind_cast = True
-
-    def __init__(self, of: str) -> None:
-        self.of = of
-
-    def get_col_spec(self, **_: Any) -> str:
-        return f"{self.of}[]"
-
-
-def _bound(connection: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[Any]:
-    return sa.bindparam(None, _array(column, values), _Array(column.type.compile(connection.dialect)))
 
 
 def _arrays(connection: sa.Connection, table: sa.Table, columns: Sequence[str]) -> str:

@@ -34,13 +34,30 @@ _CLOCKS = {
     "sqlite": "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000",
 }
 
-_ACCOUNTS = sa.select(
-    PLAYER.c.player_id,
-    PLAYER.c.applied_number,
-    PLAYER.c.gold,
-    PLAYER.c.silver,
-    PLAYER.c.resources_stolen,
-    PLAYER.c.delete_time.is_not(None),
+# Statements that run for every batch: built once, for that takes longer than to run them.
+_LOCKED_ACCOUNTS = (
+    sa.select(
+        PLAYER.c.player_id,
+        PLAYER.c.applied_number,
+        PLAYER.c.gold,
+        PLAYER.c.silver,
+        PLAYER.c.resources_stolen,
+        PLAYER.c.delete_time.is_not(None),
+    )
+    .where(bulk.among(PLAYER.c.player_id, "player_ids"))
+    .order_by(PLAYER.c.player_id)  # one order, so that two replicas wait for each other in turn instead of for ever
+    .with_for_update()
+)
+_MOVED_HEAD = (
+    sa.update(SETTLE_HEAD)
+    .values(
+        last_sequence=SETTLE_HEAD.c.last_sequence + sa.bindparam("count"),
+        # The time was read before the lock was had, and clocks are set back.
+        last_time=sa.case(
+            (SETTLE_HEAD.c.last_time > sa.bindparam("time"), SETTLE_HEAD.c.last_time), else_=sa.bindparam("time")
+        ),
+    )
+    .returning(SETTLE_HEAD.c.last_sequence, SETTLE_HEAD.c.last_time)
 )
 _SETTLEMENTS = sa.select(
     SETTLEMENT.c.settle_sequence,
@@ -51,6 +68,10 @@ _SETTLEMENTS = sa.select(
     SETTLEMENT.c.silver,
     SETTLEMENT.c.void_reason,
     SETTLEMENT.c.settle_time,
+)
+_OF_BATTLES = _SETTLEMENTS.where(bulk.among(SETTLEMENT.c.battle_id, "battle_ids"))
+_AT_NUMBERS = sa.select(LEDGER.c.player_id, LEDGER.c.battle_number, LEDGER.c.battle_id).where(
+    bulk.matching([LEDGER.c.player_id, LEDGER.c.battle_number], "numbers"), LEDGER.c.adjustment_number == 0
 )
 
 
@@ -106,16 +127,7 @@ def append(connection: sa.Connection, changes: Sequence[Change], time: int) -> l
     Args:
         time: The database's time, read in this transaction.
     """
-    head = SETTLE_HEAD.c
-    end = connection.execute(
-        sa.update(SETTLE_HEAD)
-        .values(
-            last_sequence=head.last_sequence + len(changes),
-            # The time was read before the lock was had, and clocks are set back.
-            last_time=sa.case((head.last_time > time, head.last_time), else_=time),
-        )
-        .returning(head.last_sequence, head.last_time)
-    ).one()
+    end = connection.execute(_MOVED_HEAD, {"count": len(changes), "time": time}).one()
     first = end.last_sequence - len(changes) + 1
     settlements = [Settlement(first + index, change, end.last_time) for index, change in enumerate(changes)]
     bulk.insert(
@@ -163,13 +175,7 @@ def snapshot(connection: sa.Connection, part_size: int) -> Iterator[SnapshotPart
 
 
 def _lock(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, Account]:
-    # In one order, so that two replicas wait for each other in turn instead of for ever.
-    found = (
-        _ACCOUNTS.where(bulk.among(connection, PLAYER.c.player_id, player_ids))
-        .order_by(PLAYER.c.player_id)
-        .with_for_update()
-    )
-    return {row[0]: Account(*row) for row in connection.execute(found).all()}
+    return {row[0]: Account(*row) for row in connection.execute(_LOCKED_ACCOUNTS, {"player_ids": player_ids}).all()}
 
 
 def _write(connection: sa.Connection, accounts: dict[str, Account], decided: Round) -> dict[str | None, Settlement]:
@@ -194,13 +200,10 @@ def _write(connection: sa.Connection, accounts: dict[str, Account], decided: Rou
 def _recall(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> Iterator[Result]:
     numbers = {(b.challenger_id, b.challenger_number) for b in battles}
     numbers |= {(b.opponent_id, b.opponent_number) for b in battles}
-    places = [LEDGER.c.player_id, LEDGER.c.battle_number]
-    entries = sa.select(*places, LEDGER.c.battle_id).where(
-        bulk.matching(connection, places, list(numbers)), LEDGER.c.adjustment_number == 0
-    )
-    ledger = {(row.player_id, row.battle_number): row.battle_id for row in connection.execute(entries).all()}
-    found = _SETTLEMENTS.where(bulk.among(connection, SETTLEMENT.c.battle_id, {b.battle_id for b in battles}))
-    settlements = {row.battle_id: _to_settlement(row) for row in connection.execute(found).all()}
+    entries = connection.execute(_AT_NUMBERS, {"numbers": numbers}).all()
+    ledger = {(row.player_id, row.battle_number): row.battle_id for row in entries}
+    rows = connection.execute(_OF_BATTLES, {"battle_ids": {battle.battle_id for battle in battles}}).all()
+    settlements = {row.battle_id: _to_settlement(row) for row in rows}
     return (recall(battle, ledger, settlements) for battle in battles)
 
 

@@ -18,6 +18,8 @@ from services.player.settlement_store import append, now
 _PLAYERS = [PLAYER.c[name] for name in Player._fields]
 _ENTRIES = [LEDGER.c[name] for name in LedgerEntry._fields]
 _EXISTS = PLAYER.c.delete_time.is_(None)
+_FOUND = sa.select(*_PLAYERS).where(bulk.among(PLAYER.c.player_id, "player_ids"), _EXISTS)
+"""Built once, for that takes longer than to run it."""
 _LAST_CHARACTER = "\U0010ffff"
 """Sorts behind every character that a name can have."""
 
@@ -77,8 +79,7 @@ def get(connection: sa.Connection, player_id: str) -> Player:
 
 def find(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, Player]:
     """Returns those of the players that exist."""
-    found = sa.select(*_PLAYERS).where(bulk.among(connection, PLAYER.c.player_id, player_ids), _EXISTS)
-    return {row[0]: Player(*row) for row in connection.execute(found).all()}
+    return {row[0]: Player(*row) for row in connection.execute(_FOUND, {"player_ids": player_ids}).all()}
 
 
 def list_by_name(connection: sa.Connection, prefix: str, after: str, limit: int) -> list[Player]:

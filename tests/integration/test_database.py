@@ -26,7 +26,8 @@ async def test_rows_inserted_and_updated_in_bulk_come_back_as_written(database_u
         bulk.update(
             connection, THING, "key", ["id", "data"], [(B, b"y", 1), (A, b"z", 2)], where="thing.data IS NOT NULL"
         )
-        found = connection.execute(sa.select(THING).where(bulk.among(connection, THING.c.id, [A, B])).order_by("key"))
+        query = sa.select(THING).where(bulk.among(THING.c.id, "ids")).order_by("key")
+        found = connection.execute(query, {"ids": [A, B]})
         return [tuple(row) for row in found]
 
     assert await database.write(work) == [(1, B, b"y"), (3, B, b"x"), (4, B, None)]
