@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -17,9 +16,6 @@ Command = Callable[[S], Coroutine[Any, Any, None] | None]
 """What a subcommand runs. Its docstring is its help. It ends the process with SystemExit to fail."""
 
 HEALTH_TIMEOUT = 5.0
-GARBAGE = 50_000
-"""How many new objects there are before Python looks for cycles among them. Batches make thousands that hold no cycle,
-and at its default of 700 it would look through all of them again and again: a fifth of a worker's time."""
 
 
 def main(package: str, description: str, settings_type: type[S], commands: dict[str, Command[S]]) -> None:
@@ -48,8 +44,6 @@ def main(package: str, description: str, settings_type: type[S], commands: dict[
     command = commands[parser.parse_args().command]
     loaded = settings.load(settings_type)
     logs.set_up(loaded, package.rpartition(".")[2])
-    gc.freeze()  # what was imported stays, so no need to look through that, either
-    gc.set_threshold(GARBAGE)
     try:
         result = command(loaded)
         if result is not None:
