@@ -1,6 +1,7 @@
 """LeaderboardService: protobuf in, a call of the store, protobuf out."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -8,6 +9,7 @@ import grpc
 
 from services.common import pages
 from services.common.errors import NotFound
+from services.common.lookup import Lookup
 from services.common.validation import Violations, is_uuid
 from services.leaderboard import boards
 from services.leaderboard.boards import Change, Entry
@@ -40,6 +42,7 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         self._store = store
         self._live = live
         self._now = now
+        self._lookup = Lookup(self._find)
 
     async def ListEntries(
         self, request: leaderboard_pb2.ListEntriesRequest, context: Context
@@ -63,7 +66,7 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         with Violations() as wrong:
             board = self._resolve(wrong, request.board)
             wrong.uuid("player_id", request.player_id)
-        (entry,) = await self._store.find(board, [request.player_id])
+        entry = await self._lookup.get((board, request.player_id))
         if entry is None:
             raise _not_found(board, request.player_id)
         return _to_entry(entry)
@@ -116,6 +119,17 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
                         wrong.add(f"scores[{index}].{field}", problem)
         recorded = await self._store.record(map(_to_change, request.scores))
         return leaderboard_pb2.RecordScoresResponse(recorded=recorded.new, watermark=recorded.watermark)
+
+    async def _find(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        """Returns the entries that exist, by board and player."""
+        players = defaultdict(list)
+        for board, player_id in wanted:
+            players[board].append(player_id)
+        found: dict[tuple[str, str], Entry] = {}
+        for board, player_ids in players.items():
+            entries = await self._store.find(board, player_ids)
+            found |= {(board, entry.player_id): entry for entry in entries if entry}
+        return found
 
     def _resolve(self, wrong: Violations, board: str) -> str:
         try:

@@ -10,9 +10,9 @@ from google.protobuf import empty_pb2
 from services.common import clock, pages
 from services.common.database import Database
 from services.common.errors import NotFound
+from services.common.lookup import Lookup
 from services.common.validation import Violations
 from services.player import store
-from services.player.lookup import Lookup
 from services.player.players import (
     DESCRIPTION_LENGTH,
     MUTABLE,

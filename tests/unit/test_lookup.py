@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from services.common.errors import Unavailable
-from services.player.lookup import Lookup
+from services.common.lookup import Lookup
 from services.player.players import Player
 
 
