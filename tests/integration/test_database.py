@@ -1,5 +1,7 @@
 """The database room, on both databases."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -62,7 +64,7 @@ async def test_many_values_are_found_by_an_index(
     database_url: str, condition: sa.ColumnElement[bool], wanted: list[object]
 ) -> None:
     database = Database(database_url)
-    seen: list[tuple[str, object]] = []
+    seen: list[tuple[str, Any]] = []
 
     def look(connection: sa.Connection) -> str:
         THING.create(connection)
