@@ -1,7 +1,7 @@
 """LeaderboardService: protobuf in, a call of the store, protobuf out."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -56,11 +56,11 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         board, before = (str(cursor[0]), int(cursor[1])) if cursor else (board, 0)
         page = await self._store.page(board, before, count)
         end = before + len(page.entries)
-        return leaderboard_pb2.ListEntriesResponse(
-            entries=map(_to_entry, page.entries),
-            total_size=page.size,
-            next_page_token=pages.encode_token(scope, [board, end]) if page.entries and end < page.size else "",
-        )
+        answer = leaderboard_pb2.ListEntriesResponse(total_size=page.size)
+        _add(answer.entries, page.entries)
+        if page.entries and end < page.size:
+            answer.next_page_token = pages.encode_token(scope, [board, end])
+        return answer
 
     async def GetEntry(self, request: leaderboard_pb2.GetEntryRequest, context: Context) -> leaderboard_pb2.Entry:
         with Violations() as wrong:
@@ -69,7 +69,9 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         entry = await self._lookup.get((board, request.player_id))
         if entry is None:
             raise _not_found(board, request.player_id)
-        return _to_entry(entry)
+        message = leaderboard_pb2.Entry()
+        _fill(message, entry)
+        return message
 
     async def BatchGetEntries(
         self, request: leaderboard_pb2.BatchGetEntriesRequest, context: Context
@@ -79,12 +81,10 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
             board = self._resolve(wrong, request.board)
             wrong.uuids("player_ids", player_ids, MOST_IDS)
         entries = await self._store.find(board, player_ids)
-        return leaderboard_pb2.BatchGetEntriesResponse(
-            entries=[_to_entry(entry) for entry in entries if entry],
-            missing_player_ids=[
-                player_id for player_id, entry in zip(player_ids, entries, strict=True) if entry is None
-            ],
-        )
+        missing = [player_id for player_id, entry in zip(player_ids, entries, strict=True) if entry is None]
+        answer = leaderboard_pb2.BatchGetEntriesResponse(missing_player_ids=missing)
+        _add(answer.entries, filter(None, entries))
+        return answer
 
     async def ListEntriesAround(
         self, request: leaderboard_pb2.ListEntriesAroundRequest, context: Context
@@ -96,7 +96,9 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         page = await self._store.around(board, request.player_id, count)
         if page is None:
             raise _not_found(board, request.player_id)
-        return leaderboard_pb2.ListEntriesAroundResponse(entries=map(_to_entry, page.entries), total_size=page.size)
+        answer = leaderboard_pb2.ListEntriesAroundResponse(total_size=page.size)
+        _add(answer.entries, page.entries)
+        return answer
 
     async def WatchEntries(
         self, request: leaderboard_pb2.WatchEntriesRequest, context: Context
@@ -106,7 +108,9 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
             count = wrong.page_size(request.page_size)
         async with aclosing(self._live.watch(request.board, count)) as pages_shown:
             async for page in pages_shown:
-                yield leaderboard_pb2.WatchEntriesResponse(entries=map(_to_entry, page.entries), total_size=page.size)
+                answer = leaderboard_pb2.WatchEntriesResponse(total_size=page.size)
+                _add(answer.entries, page.entries)
+                yield answer
 
     async def RecordScores(
         self, request: leaderboard_pb2.RecordScoresRequest, context: Context
@@ -167,8 +171,14 @@ def _to_change(score: leaderboard_pb2.Score) -> Change:
     return Change(score.settle_sequence)
 
 
-def _to_entry(entry: Entry) -> leaderboard_pb2.Entry:
-    return leaderboard_pb2.Entry(position=entry.position, rank=entry.rank, player_id=entry.player_id, score=entry.score)
+def _add(messages: Any, entries: Iterable[Entry]) -> None:
+    """Adds entries to a repeated field, built in their place: to copy them there costs three times as much."""
+    for entry in entries:
+        _fill(messages.add(), entry)
+
+
+def _fill(message: leaderboard_pb2.Entry, entry: Entry) -> None:
+    message.position, message.rank, message.player_id, message.score = entry
 
 
 def _not_found(board: str, player_id: str) -> NotFound:
