@@ -19,8 +19,8 @@ ENDED = "{battle}:ended"
 GROUP = "workers"
 FIELD = b"b"
 
-ENDED_KEPT = 10_000
-"""About how many announcements are kept for a listener that was away."""
+ENDED_KEPT = 1000
+"""About how many announcements are kept for a listener that was away, each of up to a batch of battles: some 50 KB."""
 BLOCK = 500
 """Milliseconds that a read waits for something new, and so how long a worker that is told to stop may take to notice.
 A client that reads needs a longer socket timeout."""
