@@ -1,11 +1,15 @@
 """Merges reads of single things: what is asked for while one query runs is found by the next one, all together."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+FOUND_AT_ONCE = 500
+"""How many things one query looks for. Redis answers nobody else while it does, and takes some thousand at most."""
 
 
 class Lookup(Generic[K, V]):
@@ -35,7 +39,7 @@ class Lookup(Generic[K, V]):
 
     async def _find_all(self) -> None:
         while self._asked:
-            asked, self._asked = self._asked, {}
+            asked = {key: self._asked.pop(key) for key in list(itertools.islice(self._asked, FOUND_AT_ONCE))}
             try:
                 things = await self._find(asked)
             except Exception as error:

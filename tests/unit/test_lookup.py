@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from services.common.errors import Unavailable
-from services.common.lookup import Lookup
+from services.common.lookup import FOUND_AT_ONCE, Lookup
 from services.player.players import Player
 
 
@@ -59,6 +59,15 @@ async def test_what_is_asked_for_while_a_query_runs_is_found_together() -> None:
     table.gate.set()
     assert await asyncio.gather(first, *others) == [player("a"), player("b"), player("c"), player("b"), None]
     assert table.queries == [{"a"}, {"b", "c", "x"}]
+
+
+async def test_no_query_looks_for_too_much() -> None:
+    ids = [str(number) for number in range(2 * FOUND_AT_ONCE + 1)]
+    table = Table(*map(player, ids))
+    table.gate.set()
+    lookup = Lookup(table.find)
+    assert await asyncio.gather(*map(lookup.get, ids)) == list(map(player, ids))
+    assert [len(query) for query in table.queries] == [FOUND_AT_ONCE, FOUND_AT_ONCE, 1]
 
 
 async def test_a_caller_sees_what_was_written_before_it_asked() -> None:
