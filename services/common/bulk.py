@@ -24,7 +24,7 @@ Row = Sequence[Any]
 
 _HEX = r"\\x"
 """How bytes begin inside of an array, on PostgreSQL."""
-OR_FAIL = " OR FAIL"
+_OR_FAIL = {"sqlite": " OR FAIL", "postgresql": ""}
 """Lets SQLite keep no journal of a statement's own: when one fails, its whole transaction is rolled back anyway."""
 ROWS_AT_ONCE = 256
 """How many rows a statement gets on SQLite, which knows 32,766 parameters."""
@@ -41,19 +41,12 @@ def insert(
     """
     if not rows:
         return 0
-    names = ", ".join(columns)
+    head = f"INSERT{_OR_FAIL[connection.dialect.name]} INTO {table.name} ({', '.join(columns)})"
     tail = f" ON CONFLICT {on_conflict}" if on_conflict else ""
-    if connection.dialect.name == "postgresql":
-        source = f"SELECT * FROM unnest({_arrays(connection, table, columns)})"
-        result = connection.exec_driver_sql(
-            f"INSERT INTO {table.name} ({names}) {source}{tail}", _by_column(table, columns, rows)
-        )
-        return result.rowcount
-    inserted = 0
-    for values, parameters in _values(len(columns), rows):
-        statement = f"INSERT{OR_FAIL} INTO {table.name} ({names}) {values}{tail}"
-        inserted += connection.exec_driver_sql(statement, parameters).rowcount
-    return inserted
+    return sum(
+        connection.exec_driver_sql(f"{head} {source}{tail}", parameters).rowcount
+        for source, parameters in _sources(connection, table, columns, rows)
+    )
 
 
 def update(
@@ -70,21 +63,16 @@ def update(
     if not rows:
         return
     every = [*columns, key]
-    or_fail = "" if connection.dialect.name == "postgresql" else OR_FAIL
     tail = f" AND {where}" if where else ""
     update = (
-        f"UPDATE{or_fail} {table.name} SET {', '.join(f'{name} = v.{name}' for name in columns)} "
-        f"FROM v WHERE {table.name}.{key} = v.{key}{tail}"
+        f"UPDATE{_OR_FAIL[connection.dialect.name]} {table.name} "
+        f"SET {', '.join(f'{name} = v.{name}' for name in columns)} FROM v WHERE {table.name}.{key} = v.{key}{tail}"
     )
-    sources: Iterable[tuple[str, tuple[Any, ...]]] = _values(len(every), rows)
-    if connection.dialect.name == "postgresql":
-        sources = [(f"SELECT * FROM unnest({_arrays(connection, table, every)})", _by_column(table, every, rows))]
-    for source, parameters in sources:
+    for source, parameters in _sources(connection, table, every, rows):
         connection.exec_driver_sql(f"WITH v({', '.join(every)}) AS ({source}) {update}", parameters)
 
 
 class _Condition(FunctionElement[bool]):
-    inherit_cache = True
     type = sa.Boolean()
 
     def self_group(self, against: object = None) -> "_Condition":
@@ -188,16 +176,24 @@ class _Array(sa.types.UserDefinedType[Any]):
         return f"{self.of}[]"
 
 
-def _values(width: int, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Gives rows in parts: a VALUES of marks, and its parameters.
+def _sources(
+    connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Row]
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Gives queries that return the rows, with their parameters: one on PostgreSQL, one for each part on SQLite.
 
     The sizes of the parts are powers of two, so that few different statements come up and the driver, which keeps the
     last hundred, has every one of them prepared.
     """
+    if connection.dialect.name == "postgresql":
+        kinds = [table.c[name].type for name in columns]
+        arrays = ", ".join(f"%s::{kind.compile(connection.dialect)}[]" for kind in kinds)
+        values = zip(*rows, strict=True)
+        yield f"SELECT * FROM unnest({arrays})", tuple(map(_array, kinds, values))
+        return
     start = 0
     while rest := len(rows) - start:
         count = min(ROWS_AT_ONCE, 1 << rest.bit_length() - 1)
-        yield _marks(width, count), tuple(itertools.chain.from_iterable(rows[start : start + count]))
+        yield _marks(len(columns), count), tuple(itertools.chain.from_iterable(rows[start : start + count]))
         start += count
 
 
@@ -205,11 +201,6 @@ def _values(width: int, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, .
 def _marks(width: int, count: int) -> str:
     row = f"({', '.join('?' * width)})"
     return f"VALUES {', '.join([row] * count)}"
-
-
-def _by_column(table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> tuple[list[Any] | str, ...]:
-    by_column = zip(columns, zip(*rows, strict=True), strict=True)
-    return tuple(_array(table.c[name].type, values) for name, values in by_column)
 
 
 def _array(kind: sa.types.TypeEngine[Any], values: Iterable[Any]) -> list[Any] | str:
@@ -222,8 +213,3 @@ def _array(kind: sa.types.TypeEngine[Any], values: Iterable[Any]) -> list[Any] |
     if isinstance(kind, sa.LargeBinary):
         return f"{{{','.join(['NULL' if value is None else _HEX + value.hex() for value in values])}}}"
     return list(values)
-
-
-def _arrays(connection: sa.Connection, table: sa.Table, columns: Sequence[str]) -> str:
-    types = (table.c[name].type.compile(connection.dialect) for name in columns)
-    return ", ".join(f"%s::{kind}[]" for kind in types)

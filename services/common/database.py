@@ -58,15 +58,7 @@ class Database:
             writers = 1
         else:
             writers = POSTGRESQL_WRITERS
-            self._reading = self._writing = sa.create_engine(
-                parsed, pool_size=READERS + writers + STREAMS, max_overflow=0, pool_pre_ping=True
-            )
-
-            @sa.event.listens_for(self._reading, "connect")
-            def set_up(connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
-                # Ids are text in Python; the driver would make an object of each for SQLAlchemy to make text of.
-                connection.adapters.register_loader("uuid", TextLoader)
-
+            self._reading = self._writing = _postgresql_engine(parsed, READERS + writers + STREAMS)
         self._readers = ThreadPoolExecutor(READERS, "sql-read")
         self._writers = ThreadPoolExecutor(writers, "sql-write")
         self._streamer = ThreadPoolExecutor(1, "sql-stream")
@@ -190,6 +182,17 @@ def _unavailable(error: sa.exc.SQLAlchemyError) -> Unavailable | None:
     ):
         return Unavailable("the database does not answer; try again shortly")
     return None
+
+
+def _postgresql_engine(url: sa.URL, connections: int) -> sa.Engine:
+    engine = sa.create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
+        # Ids are text in Python; the driver would make an object of each for SQLAlchemy to make text of.
+        connection.adapters.register_loader("uuid", TextLoader)
+
+    return engine
 
 
 def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:

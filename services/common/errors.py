@@ -25,9 +25,6 @@ DOMAIN = "skirmish"
 MOST_DETAILS = 50
 """How many wrong fields or missing things one status tells of. A status travels in HTTP/2 headers, of which clients by
 default take no more than 8 KiB; beyond that they lose all of it and see RESOURCE_EXHAUSTED instead of its code."""
-
-MOST_TOLD = 50
-"""How many violations or names an error tells: it travels as metadata, of which many clients take 8 KiB at most."""
 MOST_IN_MESSAGE = 10
 
 

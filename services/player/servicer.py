@@ -79,8 +79,11 @@ class PlayerServicer(player_pb2_grpc.PlayerServiceServicer):
         unknown = [] if request.allow_missing else [player_id for player_id in ids if player_id not in found]
         if unknown:
             raise NotFound("player", *dict.fromkeys(unknown))
-        players = {player_id: _to_player(player) for player_id, player in found.items()}
-        return player_pb2.BatchGetPlayersResponse(players=[players[i] for i in ids if i in players])
+        answer = player_pb2.BatchGetPlayersResponse()
+        for player_id in ids:
+            if player := found.get(player_id):
+                _fill(answer.players.add(), player)
+        return answer
 
     async def ListPlayers(
         self, request: player_pb2.ListPlayersRequest, context: Context
