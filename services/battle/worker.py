@@ -107,7 +107,8 @@ class Worker:
             if not taken:
                 pause = self._claim_idle * self._uniform(0.4, 0.6)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
             taken = await self._take(lambda: self._queue.claim(self._name, self._claim_idle, self._batch_size))
             if taken:
                 log.info("took over from another worker", battles=taken)

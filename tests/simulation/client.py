@@ -114,7 +114,7 @@ class Client:
         """Watches a battle until it has ended, again and again where the connection breaks."""
         request = battle_pb2.WatchBattleRequest(battle_id=battle_id)
         while True:
-            watched = self._battles.WatchBattle(request, timeout=60.0)
+            watched = self._battles.WatchBattle(request, timeout=TIMEOUT)
             try:
                 while (seen := await watched.read()) is not grpc.aio.EOF:
                     if seen.state != battle_pb2.Battle.QUEUED:

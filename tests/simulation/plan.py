@@ -70,6 +70,7 @@ class Plan:
         replicas: How many processes each service has.
         small_steps: Whether services do little at once, and so everything in several steps.
         faults_end: The second after which nothing goes wrong any more.
+        filled: Whether the boards were filled before, with nothing as yet; else that is the first thing to happen.
         most_queued: How many battles may wait before submissions are refused.
         watching: Whether clients watch battles until they end.
         poison: How likely the fight of a battle fails, whoever fights it.
@@ -89,6 +90,7 @@ class Plan:
     batches_at_once: int = 2
     claim_idle: float = 0.5
     publish_pause: float = 0.5
+    filled: bool = False
     most_queued: int = PLENTY
     watching: bool = False
     poison: float = 0.0
@@ -104,7 +106,7 @@ def make(seed: int) -> Plan:
     r = random.Random(seed)
     plan = Plan(seed, r.choice(_BEGINNINGS))
     _cast(plan, r)
-    clients, calls, most = (2, 2, 3) if r.random() < 0.9 else (3, 5, 5)
+    clients, calls, most = (2, 2, 2) if r.random() < 0.93 else (3, 5, 5)
     plan.clients = [_act(plan, r, client, r.randint(1, calls), most) for client in range(r.randint(1, clients))]
     if r.random() < 0.3:
         victim = r.choice(plan.players).player_id
@@ -115,14 +117,15 @@ def make(seed: int) -> Plan:
     if r.random() < 0.6:
         kinds = r.sample(DISASTERS, r.randint(1, 3))
         plan.disasters = {int(200 * r.random() ** 1.5): r.choice(kinds) for _ in range(r.randint(1, 8))}
-    plan.faults_end = r.uniform(0.3, 2)
+    plan.faults_end = r.uniform(0.3, 1.5)
     plan.replicas = {service: r.choice((1, 1, 2)) for service in ("player", "battle", "board")}
     plan.replicas["worker"] = r.choice((1, 2, 2, 3))
     plan.small_steps = r.random() < 0.5
     plan.batch_size = r.choice((1, 2, 4, 8))
     plan.batches_at_once = r.choice((1, 2, 3))
-    plan.claim_idle = r.uniform(0.5, 1.5)
+    plan.claim_idle = r.uniform(0.8, 1.6)
     plan.publish_pause = r.uniform(2.5, 5)
+    plan.filled = r.random() < 0.7
     plan.most_queued = r.choice((PLENTY, PLENTY, PLENTY, 5))
     plan.watching = r.random() < 0.2
     plan.poison = r.choice((0, 0, 0, 0, 0.1))
@@ -152,7 +155,7 @@ def _act(plan: Plan, r: random.Random, client: int, calls: int, most: int) -> li
     used: list[tuple[str, str, str]] = []
     for call in range(calls):
         battles = []
-        for index in range(r.choice((1, 1, 2, most))):
+        for index in range(r.choice((1, 1, 1, most))):
             challenger, opponent = r.sample(ids, 2)
             battles.append((f"r{client}.{call}.{index}" if r.random() < 0.9 else "", challenger, opponent))
         if used and r.random() < 0.4:

@@ -40,7 +40,7 @@ class Process:
         sick_until: Until when its fights fail.
         skew: How far its clock is off, in seconds.
         calls: The calls that it has yet to answer.
-        handlers: What answers its calls, by path.
+        servicers: What answers its calls, by the full name of the service.
         stopping: Whether it was told to stop.
         on_stop: Is called then.
         on_end: Is called when it has ended.
@@ -56,7 +56,7 @@ class Process:
         self.standing_until = 0.0
         self.sick_until = 0.0
         self.calls: dict[asyncio.Future[bytes], None] = {}
-        self.handlers: dict[str, Any] = {}
+        self.servicers: dict[str, Any] = {}
         self.on_stop: Callable[[], object] = lambda: None
         self.on_end: Callable[[], object] = lambda: None
         self.surprise: Callable[[], object] | None = None
@@ -86,15 +86,6 @@ class Process:
                     on_end()
 
         self.loop.create_task(work, context=self.context).add_done_callback(ended)
-
-    # Generated servers are added to something with these two methods.
-    def add_generic_rpc_handlers(self, _: Any) -> None:
-        """Does nothing: what follows tells the same."""
-
-    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
-        """Takes the handlers of a service."""
-        for method, handler in handlers.items():
-            self.handlers[f"/{service}/{method}"] = handler
 
     def die(self) -> None:
         """Ends it on the spot."""
@@ -152,21 +143,20 @@ class Process:
             surprise()
         fault = self.fate.draw()
         if fault is None:
-            delay = self.fate.delay()
-            if not delay:
-                return self._do(what, do)
-            try:
-                await loop.sleep(delay)
-            except asyncio.CancelledError:  # it may be on its way already
-                if not self.world.over and not self.dead and self.fate.happens(0.5):
-                    self._do_late(what, do)
-                raise
-            if loop.now < self.standing_until:
-                await self.moving()
-            result = self._do(what, do)
-            await loop.sleep(delay)
-            if loop.now < self.standing_until:
-                await self.moving()
+            if there := self.fate.delay():
+                try:
+                    await loop.sleep(there)
+                except asyncio.CancelledError:  # it may be on its way already
+                    if not self.world.over and not self.dead and self.fate.happens(0.5):
+                        self._do_late(what, do)
+                    raise
+                if loop.now < self.standing_until:
+                    await self.moving()
+            result = do() if self._trace is None else self._do(what, do)
+            if back := self.fate.delay():
+                await loop.sleep(back)
+                if loop.now < self.standing_until:
+                    await self.moving()
             return result
         if await self.suffer_before(fault, what):
             raise broken()
@@ -212,8 +202,6 @@ class Process:
         return lost
 
     def _do(self, what: str, do: Callable[[], R]) -> R:
-        if self._trace is None:
-            return do()
         try:
             result = do()
         except Exception as error:

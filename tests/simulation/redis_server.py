@@ -9,7 +9,7 @@ import pickle
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lupa.lua51 import LuaRuntime
@@ -69,7 +69,6 @@ class RedisServer:
         self._keys: dict[bytes, Any] = {}
         self._expiries: dict[bytes, float] = {}
         self._soonest = math.inf  # no key expires before
-        self._commands: dict[str | bytes, Callable[..., Any]] = {}
 
     def call(self, name: str | bytes, *args: Any) -> Any:
         """Runs a command and returns its reply: bytes, int, list, None, True for OK.
@@ -77,9 +76,7 @@ class RedisServer:
         Raises:
             ResponseError: As the real one answers it.
         """
-        command = self._commands.get(name)
-        if command is None:
-            command = self._commands[name] = getattr(self, f"_{_to_bytes(name).decode().lower()}")
+        command = getattr(self, _method(name))
         return command(*[arg if type(arg) is bytes else _to_bytes(arg) for arg in args])
 
     def evaluate(self, script: str, keys: Sequence[Any], arguments: Sequence[Any]) -> Any:
@@ -97,8 +94,7 @@ class RedisServer:
 
     def expire_keys(self) -> None:
         """Drops the keys whose time has come. Call it before commands that depend on it."""
-        now = self._now()
-        if now >= self._soonest:
+        if self._expiries and (now := self._now()) >= self._soonest:
             for key in [key for key, time in self._expiries.items() if time <= now]:
                 del self._keys[key], self._expiries[key]
             self._soonest = min(self._expiries.values(), default=math.inf)
@@ -113,6 +109,11 @@ class RedisServer:
         if not self._keys[key]:
             del self._keys[key]
             self._expiries.pop(key, None)
+
+    def scores(self, key: bytes) -> dict[bytes, float]:
+        """Returns the members of a sorted set with their scores."""
+        scores: dict[bytes, float] = self._keys.get(key, {})
+        return scores
 
     # Keys
 
@@ -138,13 +139,17 @@ class RedisServer:
         return True
 
     def _expire(self, key: bytes, seconds: bytes) -> int:
-        return self._pexpire(key, b"%d" % (int(seconds) * 1000))
+        return self._expire_in(key, int(seconds))
 
     def _pexpire(self, key: bytes, milliseconds: bytes) -> int:
+        return self._expire_in(key, int(milliseconds) / 1000)
+
+    def _expire_in(self, key: bytes, seconds: float) -> int:
         if key not in self._keys:
             return 0
-        self._expiries[key] = time = self._now() + int(milliseconds) / 1000
-        self._soonest = min(self._soonest, time)
+        self._expiries[key] = time = self._now() + seconds
+        if time < self._soonest:
+            self._soonest = time
         return 1
 
     def _pttl(self, key: bytes) -> int:
@@ -398,9 +403,14 @@ class _Lua:
         reply = self._server.call(name, *args)
         if reply is None:
             return False
-        if isinstance(reply, list):
+        if type(reply) is list:
             return self._runtime.table_from([False if item is None else item for item in reply])
         return reply
+
+
+@cache
+def _method(name: str | bytes) -> str:
+    return f"_{_to_bytes(name).decode().lower()}"
 
 
 @cache
@@ -411,9 +421,10 @@ def _lua() -> _Lua:
 def _from_lua(value: Any) -> Any:
     if value is None or value is False:
         return None
-    if isinstance(value, bytes):
+    kind = type(value)
+    if kind is bytes or kind is int:
         return value
-    if isinstance(value, int | float):
+    if kind is float:
         return int(value)
     items: list[Any] = []
     while (item := value[len(items) + 1]) is not None:
@@ -439,6 +450,7 @@ def _unpack(form: bytes, data: bytes, position: int = 1) -> tuple[Any, ...]:
     return *found.unpack_from(data, int(position) - 1), int(position) + found.size
 
 
+@lru_cache(10_000)
 def _to_bytes(value: Any) -> bytes:
     if type(value) is str:
         return value.encode()

@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from services.battle.battles import Battle, State
 from services.battle.messages import to_message
-from services.leaderboard.store import AHEAD, PREFIX, WATERMARK, Store
+from services.leaderboard.store import AHEAD, PREFIX, WATERMARK
 from services.player.players import Kind
 from services.player.settlement import PLAYER_DELETED, Effect, Settlement
 from skirmish.battle.v1 import battle_pb2
@@ -84,25 +85,24 @@ class Referee:
         watermark = server.call("GET", WATERMARK)
         if watermark is None:
             return
-        ahead = {int(place) for place in server.call("SMEMBERS", AHEAD)}
+        mark, ahead = int(watermark), {int(place) for place in server.call("SMEMBERS", AHEAD)}
         settlements = self._world.player_tables.settlements
-        self.check(int(watermark) <= len(settlements), "the boards count what never happened:", watermark)
+        self.check(mark <= len(settlements), "the boards count what never happened:", watermark)
         scores: dict[str, int] = defaultdict(int)
         deleted = set()
         for place, change, _ in settlements:
-            if (place <= int(watermark) or place in ahead) and change.player_id:
+            if (place <= mark or place in ahead) and (player_id := change.player_id):
                 if change.effect == Effect.PLAYER_DELETED:
-                    deleted.add(change.player_id)
-                elif change.gold + change.silver:
-                    scores[change.player_id] += change.gold + change.silver
-        expected = sorted((_bytes(p), score) for p, score in scores.items() if p not in deleted)
-        shown = server.call("ZRANGE", ALL, 0, -1, "WITHSCORES")
-        found = sorted((m[8:], int(score)) for m, score in zip(shown[::2], shown[1::2], strict=True))
+                    deleted.add(player_id)
+                elif amount := change.gold + change.silver:
+                    scores[player_id] += amount
+        expected = {_bytes(player_id): scores[player_id] for player_id in scores.keys() - deleted}
+        found = {member[8:]: score for member, score in server.scores(ALL).items()}
         self.check(found == expected, "the board does not show what its marks say at", watermark, found, expected)
 
     # In the end
 
-    async def judge(self, boards: Store) -> None:
+    def judge(self) -> None:
         """Checks everything, once all has come to its end."""
         world = self._world
         battles = list(world.battle_tables.battles.values())
@@ -111,7 +111,7 @@ class Referee:
         self._check_settlements(battles)
         grants = self._check_ledgers(battles)
         if not self.found:
-            await self._check_results(battles, grants, boards)
+            self._check_results(battles, grants)
 
     def _check_places(self, battles: list[Battle]) -> None:
         self.check(
@@ -222,9 +222,9 @@ class Referee:
         self.check(granted <= set(reasons), "missed: grants", granted, reasons)
         return grants
 
-    async def _check_results(self, battles: list[Battle], grants: list[oracle.Grant], boards: Store) -> None:
+    def _check_results(self, battles: list[Battle], grants: list[oracle.Grant]) -> None:
         """Checks results, balances, reports and boards against the oracle."""
-        world = self._world
+        world, server = self._world, self._world.redis.server
         tables = world.player_tables
         gone = {player_id for player_id, row in tables.players.items() if row.deleted}
         start = {player.player_id: (player.gold, player.silver) for player in world.plan.players}
@@ -239,11 +239,12 @@ class Referee:
         owned = {player_id: (row.player.gold, row.player.silver) for player_id, row in tables.players.items()}
         self.check(owned == expected.balances, "the oracle says", expected.balances, "and not", owned)
         for name, entries in expected.boards.items():
-            page = await boards.page(name, 0, 100)
-            shown = [oracle.Entry(entry.rank, entry.player_id, entry.score) for entry in page.entries]
-            self.check(shown == entries, f"board {name} shows", shown, "and not", entries)
+            shown = server.call("ZRANGE", PREFIX + name, 0, -1, "REV", "WITHSCORES")
+            scores = [(member[8:], int(score)) for member, score in zip(shown[::2], shown[1::2], strict=True)]
+            right = scores == [(_bytes(entry.player_id), entry.score) for entry in entries]
+            self.check(right, f"board {name} shows", scores, "and not", entries)
         names = {PREFIX.encode() + name.encode() for name in expected.boards}
-        listed = set(world.redis.server.call("ZRANGE", PREFIX + "boards", 0, -1))
+        listed = set(server.call("ZRANGE", PREFIX + "boards", 0, -1))
         self.check(listed == names, "there are boards", listed, "and not", names)
 
     def _told(self, battle: Battle, gone: Iterable[str]) -> oracle.Battle:
@@ -278,6 +279,7 @@ def _stats(combatant: Any) -> oracle.Stats:
     return oracle.Stats(combatant.attack, combatant.hit_points, combatant.luck)
 
 
+@cache
 def _bytes(player_id: str) -> bytes:
     return bytes.fromhex(player_id.replace("-", ""))
 

@@ -15,7 +15,7 @@ from tests.simulation.world import World
 
 COLLECT_AFTER = 100
 """Runs after which garbage is collected: a world leaves half a megabyte of it."""
-PART = 100
+PART = 200
 """How many runs one process does."""
 
 

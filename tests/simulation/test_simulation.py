@@ -13,9 +13,9 @@ from tests.simulation.runs import Run, in_parallel, outcomes
 SEEDS = 1000
 MUTANT_SEEDS = 300
 AT_A_STEP = {
-    "ends-without-reports": (0, "make_a_worker_sick"),
-    "boards-put-in-place-uncounted": (0, "lose_redis"),
-    "leaves-in-two-steps": (22, "stop_a_worker"),
+    "ends-without-reports": (8, "make_a_worker_sick"),
+    "boards-put-in-place-uncounted": (11, "lose_redis"),
+    "leaves-in-two-steps": (89, "stop_a_worker"),
 }
 """Mutants that show only where two things go wrong at one certain step, which hardly any seed meets: so a process dies,
 and something else happens, at each step of a world in which nothing else goes wrong. When plans have changed, other

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from services.common.errors import SkirmishError
 from tests.simulation.faults import Fault
@@ -29,105 +33,95 @@ class Channel:
         self.process = process
         self.pick = pick
 
-    def unary_unary(self, path: str, **serializers: Any) -> _Unary:
-        return _Unary(self, path, **serializers)
+    # Generated stubs ask for their methods with these two.
+    def unary_unary(self, path: str, **_: Any) -> Callable[..., Awaitable[Any]]:
+        """Returns a method with one answer."""
+        return partial(_call, self, path)
 
-    def unary_stream(self, path: str, **serializers: Any) -> Callable[..., _Stream]:
-        return lambda request, timeout: _Stream(self, path, request, timeout, **serializers)
+    def unary_stream(self, path: str, **_: Any) -> Callable[..., _Stream]:
+        """Returns a method with many answers."""
+        return partial(_Stream, self, path)
 
 
-class _Unary:
-    """A method with one answer."""
+class _Method(NamedTuple):
+    """A method of a contract."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        path: str,
-        request_serializer: Callable[[Any], bytes],
-        response_deserializer: Callable[[bytes], Any],
-        _registered_method: bool,
-    ) -> None:
-        self._channel = channel
-        self._path = path
-        self._name = path.rpartition("/")[2]
-        self._serialize = request_serializer
-        self._deserialize = response_deserializer
+    service: str
+    name: str
+    request: type[Message]
+    response: type[Message]
 
-    async def __call__(self, request: Any, timeout: float) -> Any:
-        data = self._serialize(request)
-        client = self._channel.process
-        fate = client.fate
-        if client.loop.now < client.standing_until:
-            await client.moving()
-        fault = fate.draw()
-        if fault is not None and await client.suffer_before(fault, self._name):
-            raise rpc_error(Code.UNAVAILABLE, "connection refused")
-        server = self._channel.pick()
-        if server is None:
-            await client.loop.sleep(0.02)
-            raise rpc_error(Code.UNAVAILABLE, "nobody listens")
-        handler = server.handlers[self._path]
 
-        async def answer() -> bytes:
-            response: bytes = handler.response_serializer(
-                await handler.unary_unary(handler.request_deserializer(data), None)
-            )
-            return response
+@cache
+def _method(path: str) -> _Method:
+    _, service, name = path.split("/")
+    found = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
+    return _Method(service, name, GetMessageClass(found.input_type), GetMessageClass(found.output_type))
 
-        if fault is Fault.TWICE:
-            _serve(server, answer, client.loop.create_future(), fate.uniform(0, 0.5))
-        late = fate.uniform(0.01, 12) if fault is Fault.LATE else 0.0
-        reply = await _ask(client, server, answer, self._name, timeout, fault, late)
-        return self._deserialize(reply)
+
+async def _call(channel: Channel, path: str, request: Message, timeout: float) -> Message:
+    """Calls a method with one answer."""
+    service, name, kind_of_request, kind_of_response = _method(path)
+    data = request.SerializeToString()
+    client = channel.process
+    fate = client.fate
+    if client.loop.now < client.standing_until:
+        await client.moving()
+    fault = fate.draw()
+    if fault is not None and await client.suffer_before(fault, name):
+        raise rpc_error(Code.UNAVAILABLE, "connection refused")
+    server = channel.pick()
+    if server is None:
+        await client.loop.sleep(0.02)
+        raise rpc_error(Code.UNAVAILABLE, "nobody listens")
+    serve = getattr(server.servicers[service], name)
+
+    async def answer() -> bytes:
+        response: Message = await serve(kind_of_request.FromString(data), None)
+        return response.SerializeToString()
+
+    if fault is Fault.TWICE:
+        _serve(server, answer, client.loop.create_future(), fate.uniform(0, 0.5))
+    late = fate.uniform(0.01, 12) if fault is Fault.LATE else 0.0
+    return kind_of_response.FromString(await _ask(client, server, answer, name, timeout, fault, late))
 
 
 class _Stream:
     """A call with many answers, one asked for after the other."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        path: str,
-        request: Any,
-        timeout: float,
-        request_serializer: Callable[[Any], bytes],
-        response_deserializer: Callable[[bytes], Any],
-        _registered_method: bool,
-    ) -> None:
+    def __init__(self, channel: Channel, path: str, request: Message, timeout: float) -> None:
         self._channel = channel
-        self._path = path
-        self._name = path.rpartition("/")[2]
-        self._data = request_serializer(request)
+        self._method = _method(path)
+        self._data = request.SerializeToString()
         self._timeout = timeout
-        self._deserialize = response_deserializer
         self._server: Process | None = None
         self._answers: Any
-        self._serializer: Callable[[Any], bytes]
 
     async def read(self) -> Any:
         """Returns the next answer, grpc.aio.EOF at the end."""
         client = self._channel.process
+        service, name, kind_of_request, kind_of_response = self._method
         if client.loop.now < client.standing_until:
             await client.moving()
         fault = client.fate.draw()
-        if fault is not None and await client.suffer_before(fault, self._name):
+        if fault is not None and await client.suffer_before(fault, name):
             raise rpc_error(Code.UNAVAILABLE, "connection refused")
         if self._server is None:
             self._server = self._channel.pick()
             if self._server is None:
                 raise rpc_error(Code.UNAVAILABLE, "nobody listens")
-            handler = self._server.handlers[self._path]
-            self._serializer = handler.response_serializer
-            self._answers = handler.unary_stream(handler.request_deserializer(self._data), None)
+            serve = getattr(self._server.servicers[service], name)
+            self._answers = serve(kind_of_request.FromString(self._data), None)
             client.world.streams.append(self._answers)
 
         async def answer() -> bytes:
             async for response in self._answers:
-                return self._serializer(response)
+                data: bytes = response.SerializeToString()
+                return data
             return _END
 
-        reply = await _ask(client, self._server, answer, self._name, self._timeout, fault, 0)
-        return grpc.aio.EOF if reply == _END else self._deserialize(reply)
+        reply = await _ask(client, self._server, answer, name, self._timeout, fault, 0)
+        return grpc.aio.EOF if reply == _END else kind_of_response.FromString(reply)
 
     def cancel(self) -> None:
         """Ends the call; the server does not learn of it."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from services.battle import neighbours, rules, submission, sweeper, worker
+from services.battle import neighbours, queue, rules, servicer, submission, sweeper, worker
 from services.battle.backlog import Backlog
 from services.battle.events import Hub
 from services.battle.neighbours import Boards, Players
@@ -27,9 +27,9 @@ from services.player.servicer import PlayerServicer
 from services.player.settings import PlayerSettings
 from services.player.settlement_servicer import SettlementServicer
 from services.player.settler import Settler
-from skirmish.battle.v1 import battle_pb2_grpc
-from skirmish.leaderboard.v1 import leaderboard_pb2_grpc
-from skirmish.player.v1 import player_pb2_grpc, settlement_pb2_grpc
+from skirmish.battle.v1 import battle_pb2
+from skirmish.leaderboard.v1 import leaderboard_pb2
+from skirmish.player.v1 import player_pb2, settlement_pb2
 from tests.simulation import logbook
 from tests.simulation.database import Database
 from tests.simulation.plan import PLENTY
@@ -43,6 +43,19 @@ RETENTION = Retention(35, 26, 24)
 BLOCK_TIMEOUT = 0.25
 FEED_INTERVAL = 1.0
 MOST_WATCHERS = 1000
+
+_PLAYERS = player_pb2.DESCRIPTOR.services_by_name["PlayerService"].full_name
+_SETTLEMENT = settlement_pb2.DESCRIPTOR.services_by_name["SettlementService"].full_name
+_BATTLES = battle_pb2.DESCRIPTOR.services_by_name["BattleService"].full_name
+_BOARDS = leaderboard_pb2.DESCRIPTOR.services_by_name["LeaderboardService"].full_name
+
+TIMES: list[tuple[Any, str, float]] = [
+    (queue, "BLOCK", 2000),  # milliseconds
+    (servicer, "LOOK_INTERVAL", 1.0),
+    (store, "LOCK_TTL", 2.0),
+    (feed, "LONGEST_PAUSE", 2.0),
+]
+"""For how long something is waited, where a run would mostly be that waiting."""
 
 SIZES: list[tuple[Any, str, int]] = [
     (submission, "MERGED_AT_MOST", 3),
@@ -62,7 +75,7 @@ SIZES: list[tuple[Any, str, int]] = [
 @contextmanager
 def applied(world: World) -> Iterator[None]:
     """Puts the services into a world: it decides about fights and sizes, and reads what they log."""
-    changes = [(rules, "fight", world.fight), *(SIZES if world.plan.small_steps else ())]
+    changes = [(rules, "fight", world.fight), *TIMES, *(SIZES if world.plan.small_steps else ())]
     kept = [(module, name, getattr(module, name)) for module, name, _ in changes]
     for module, name, value in changes:
         setattr(module, name, value)
@@ -82,10 +95,8 @@ def build_player(process: Process) -> None:
         return await database.write(settlement_store.settle, battles)
 
     merging = Settler(settle, BLOCK_TIMEOUT)
-    server: Any = process
-    players = PlayerServicer(database, _player_settings(), process.world.new_id)
-    player_pb2_grpc.add_PlayerServiceServicer_to_server(players, server)
-    settlement_pb2_grpc.add_SettlementServiceServicer_to_server(SettlementServicer(database, merging), server)
+    process.servicers[_PLAYERS] = PlayerServicer(database, _player_settings(), process.world.new_id)
+    process.servicers[_SETTLEMENT] = SettlementServicer(database, merging)
     process.run(merging.run())
 
 
@@ -105,10 +116,8 @@ def build_battle(process: Process) -> None:
         world.new_id,
         world.new_seed,
     )
-    server: Any = process
     hub = Hub(queue, MOST_WATCHERS)
-    servicer = BattleServicer(database, queue, submitter, backlog, hub)
-    battle_pb2_grpc.add_BattleServiceServicer_to_server(servicer, server)
+    process.servicers[_BATTLES] = BattleServicer(database, queue, submitter, backlog, hub)
     process.run(submitter.run())
     # What these do shows only in some seeds, and in all of them it would take time.
     if plan.most_queued < PLENTY:
@@ -121,9 +130,8 @@ def build_board(process: Process) -> None:
     """The leaderboard service."""
     client: Any = RedisClient(process, process.world.redis)
     boards = Store(client, RETENTION, process.now)
-    server: Any = process
-    servicer = LeaderboardServicer(boards, LiveBoards(boards, process.now, MOST_WATCHERS), process.now)
-    leaderboard_pb2_grpc.add_LeaderboardServiceServicer_to_server(servicer, server)
+    live = LiveBoards(boards, process.now, MOST_WATCHERS)
+    process.servicers[_BOARDS] = LeaderboardServicer(boards, live, process.now)
     process.run(Feed(boards, _channel(process, "player"), RETENTION, process.now).run(FEED_INTERVAL))
 
 

@@ -14,7 +14,7 @@ from services.battle import rules
 from services.battle.queue import WAITING
 from services.battle.rules import Combatant, Fight
 from services.common.errors import Unavailable
-from services.leaderboard.store import WATERMARK, Store
+from services.leaderboard.store import WATERMARK
 from tests.simulation import wiring
 from tests.simulation.battle_tables import BattleTables
 from tests.simulation.client import Client
@@ -24,7 +24,7 @@ from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.plan import Plan
 from tests.simulation.player_tables import PlayerTables
 from tests.simulation.process import CURRENT, NEVER, Process
-from tests.simulation.redis_client import RedisClient, RedisHost
+from tests.simulation.redis_client import RedisHost
 from tests.simulation.redis_server import RedisServer
 from tests.simulation.referee import Referee
 from tests.simulation.wire import Channel
@@ -66,13 +66,6 @@ class Role:
             self._world.loop.call_later(self._world.fate.uniform(0.02, 1), self.start)
 
 
-class _Onlooker:
-    """Whose exchanges take no time: nothing happens between one and the next."""
-
-    async def exchange(self, _: str, do: Callable[[], Any], *__: Any) -> Any:
-        return do()
-
-
 class World:
     """Everything there is, for one seed.
 
@@ -108,6 +101,8 @@ class World:
         skews = [self.fate.uniform(-1, 1) * plan.skew for _ in range(2)]
         self.redis_skew, self.database_skew = skews
         self.redis = RedisHost(RedisServer(lambda: self.wall_clock(self.redis_skew) / 1e6))
+        if plan.filled:
+            self.redis.server.call("SET", WATERMARK, 0)
         self.battle_tables = BattleTables()
         self.player_tables = PlayerTables(lambda: self.wall_clock(self.database_skew) // 1000 * 1000)
         for player in plan.players:
@@ -169,9 +164,7 @@ class World:
         if not self.referee.found and not self._is_quiet():
             self.referee.blame(self._unfinished())
         if not self.referee.found:
-            onlooker: Any = _Onlooker()
-            client: Any = RedisClient(onlooker, self.redis)
-            await self.referee.judge(Store(client, wiring.RETENTION, lambda: self.wall_clock(0)))
+            self.referee.judge()
         await self._take_down()
 
     async def _act(self, number: int, actions: list[tuple[float, Any]]) -> None:
@@ -224,7 +217,10 @@ class World:
         """Returns a channel to a service, which sometimes finds a process that has just died."""
 
         def pick() -> Process | None:
-            processes = [role.process for role in self.roles[service]]
+            role, *others = self.roles[service]
+            if not others:
+                return role.process
+            processes = [role.process for role in (role, *others)]
             alive = [process for process in processes if process]
             return self.fate.choice(alive if self.fate.happens(0.9) and alive else processes)
 
