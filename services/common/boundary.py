@@ -3,7 +3,7 @@
 It is the outermost interceptor, so nothing that goes wrong inside reaches a caller in its own words.
 """
 
-import uuid
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -115,7 +115,7 @@ def _decoded(request: Any) -> Any:
 def _begin(call: grpc.HandlerCallDetails, context: Context) -> str:
     """Gives the call its request id: the caller's own, or a new one. Log lines carry it, and so does the answer."""
     metadata = dict(call.invocation_metadata or ())
-    request_id = str(metadata.get(REQUEST_ID_HEADER, ""))[:64] or uuid.uuid4().hex
+    request_id = str(metadata.get(REQUEST_ID_HEADER, ""))[:64] or secrets.token_hex(16)
     context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
     structlog.contextvars.bind_contextvars(request_id=request_id)
     return request_id
@@ -130,7 +130,7 @@ async def _abort(error: Exception, call: grpc.HandlerCallDetails, context: Conte
     elif isinstance(error, SkirmishError):
         log.debug("refused", method=call.method, code=error.code.name, problem=error.message)
     else:
-        incident = uuid.uuid4().hex
+        incident = secrets.token_hex(16)
         log.error("unexpected error", method=call.method, incident=incident, exc_info=error)
         error = SkirmishError(f"internal error; the log knows it as {incident}", "INTERNAL", incident=incident)
         error.code = grpc.StatusCode.INTERNAL
