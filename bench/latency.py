@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
 
 from bench.figures import Samples, at_most, percentile
 from bench.run import Run
@@ -35,8 +38,9 @@ async def measure(run: Run) -> None:
                 rate = calibration / await skirmish.fight(requests) / 2
                 samples.add(f"{skirmish.name}, half load (battles/s)", rate)
                 with run.leg(f"{skirmish.name}, half load"):
-                    async with loaded(skirmish, rate, chance):
+                    async with loaded(skirmish, rate, chance) as load:
                         _add(samples, f"{skirmish.name}, half load", await _time_battles(skirmish, timed, chance))
+                    samples.add(f"{skirmish.name}, refused of half load (battles)", load.refused)
     for name, values in samples.of.items():
         what, _, unit = name.removesuffix(")").partition(" (")
         _, kind, *percent = what.split(", ")
@@ -44,33 +48,44 @@ async def measure(run: Run) -> None:
         run.add(what, unit, values, target)
 
 
+@dataclass
+class Load:
+    """How many battles were submitted, and how many of them were refused since the set could not keep up."""
+
+    sent: int = 0
+    refused: int = 0
+
+
 @contextlib.asynccontextmanager
-async def loaded(skirmish: Skirmish, rate: float, chance: random.Random) -> AsyncIterator[None]:
+async def loaded(skirmish: Skirmish, rate: float, chance: random.Random) -> AsyncIterator[Load]:
     """Submits so many battles a second in even steps, whatever becomes of them, and waits for their end at the end."""
-    loading = asyncio.create_task(_load(skirmish, rate, chance))
-    try:
-        yield
-    finally:
+    load = Load()
+    async with asyncio.TaskGroup() as calls:
+        loading = calls.create_task(_keep_submitting(skirmish, rate, chance, load, calls))
+        yield load
         loading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await loading
     await skirmish.until_quiet()
 
 
-async def _load(skirmish: Skirmish, rate: float, chance: random.Random) -> None:
+async def _keep_submitting(
+    skirmish: Skirmish, rate: float, chance: random.Random, load: Load, calls: asyncio.TaskGroup
+) -> None:
     loop = asyncio.get_running_loop()
-    began, sent = loop.time(), 0
-    calls: set[asyncio.Task[object]] = set()
+    began = loop.time()
+    while True:
+        pairs = SHAPES["uniform"](skirmish.player_ids, LOAD_BATCH, chance)
+        calls.create_task(_submit(skirmish, skirmish.requests(pairs), load))
+        load.sent += LOAD_BATCH
+        await asyncio.sleep(began + load.sent / rate - loop.time())
+
+
+async def _submit(skirmish: Skirmish, requests: list[bytes], load: Load) -> None:
     try:
-        while True:
-            pairs = SHAPES["uniform"](skirmish.player_ids, LOAD_BATCH, chance)
-            call = asyncio.create_task(skirmish.submit(skirmish.requests(pairs)))
-            calls.add(call)
-            call.add_done_callback(calls.discard)
-            sent += LOAD_BATCH
-            await asyncio.sleep(began + sent / rate - loop.time())
-    finally:
-        await asyncio.gather(*calls)
+        await skirmish.submit(requests)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        load.refused += LOAD_BATCH
 
 
 async def _time_battles(skirmish: Skirmish, count: int, chance: random.Random) -> list[float]:

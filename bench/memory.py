@@ -32,8 +32,7 @@ async def measure(run: Run) -> None:
     run.say("starting")
     async with both(run, workers=2) as (sets, _), AsyncExitStack() as stack:
         pids = {f"{skirmish.name}, {name}": pid for skirmish in sets for name, pid in skirmish.stack.pids().items()}
-        for skirmish in sets:
-            await stack.enter_async_context(loaded(skirmish, RATE, random.Random(0)))
+        loads = [await stack.enter_async_context(loaded(skirmish, RATE, random.Random(0))) for skirmish in sets]
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number in range(1, seconds // pause + 1):
@@ -43,6 +42,8 @@ async def measure(run: Run) -> None:
                     seen.setdefault(name, []).append(psutil.Process(pid).memory_info().rss / MIB)
     size = max(1, round(len(next(iter(seen.values()))) * WINDOW))
     start = round(len(next(iter(seen.values()))) * WARM_UP)
+    for skirmish, load in zip(sets, loads, strict=True):
+        run.add(f"{skirmish.name}: refused", "battles", [load.refused], at_most(0))
     for name, samples in seen.items():
         run.add(f"{name}: resident", "MiB", samples)
     for name, samples in seen.items():

@@ -69,7 +69,7 @@ async def test_after_a_query_for_several_calls_gather() -> None:
     third = asyncio.create_task(lookup.get("c"))
     for _ in range(5):
         await asyncio.sleep(0)
-    assert await asyncio.gather(third, lookup.get("d")) == [player("c"), player("d")]
+    assert await asyncio.gather(third, *map(lookup.get, "d")) == [player("c"), player("d")]
     assert table.queries == [{"a", "b"}, {"c", "d"}]
 
 
