@@ -56,6 +56,6 @@ class Lookup(Generic[K, V]):
                     for found in waiting:
                         if not found.done():
                             found.set_result(things.get(key))
-            if len(asked) > 1:
+            if sum(map(len, asked.values())) > 1:
                 await asyncio.sleep(GATHERING)
         self._finding = None

@@ -61,16 +61,17 @@ async def test_what_is_asked_for_while_a_query_runs_is_found_together() -> None:
     assert table.queries == [{"a"}, {"b", "c", "x"}]
 
 
-async def test_after_a_query_for_several_calls_gather() -> None:
+@pytest.mark.parametrize("several", ["ab", "aa"])
+async def test_after_a_query_for_several_calls_gather(several: str) -> None:
     table = Table(*map(player, "abcd"))
     table.gate.set()
     lookup = Lookup(table.find)
-    await asyncio.gather(lookup.get("a"), lookup.get("b"))
+    await asyncio.gather(*map(lookup.get, several))
     third = asyncio.create_task(lookup.get("c"))
     for _ in range(5):
         await asyncio.sleep(0)
     assert await asyncio.gather(third, *map(lookup.get, "d")) == [player("c"), player("d")]
-    assert table.queries == [{"a", "b"}, {"c", "d"}]
+    assert table.queries == [set(several), {"c", "d"}]
 
 
 async def test_no_query_looks_for_too_much() -> None:
