@@ -126,9 +126,10 @@ def ranked(before: int, rank: int, scores: Sequence[tuple[str, int]]) -> list[En
         scores: Players with their scores, in order.
     """
     entries: list[Entry] = []
+    last = scores[0][1] if scores else 0
     for position, (player_id, score) in enumerate(scores, before + 1):
-        if entries:
-            rank = entries[-1].rank if score == entries[-1].score else position
+        if score != last:
+            rank, last = position, score
         entries.append(Entry(position, rank, player_id, score))
     return entries
 

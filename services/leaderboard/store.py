@@ -24,6 +24,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -334,6 +335,7 @@ def _player(player_id: str) -> bytes:
     return bytes.fromhex(player_id.replace("-", ""))
 
 
+@lru_cache(10_000)  # many read the same few pages
 def _player_id(player: bytes) -> str:
     # As str(uuid.UUID(bytes=player)) would, in a fifth of the time: a page has a hundred of them.
     text = player.hex()
