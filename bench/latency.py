@@ -50,9 +50,8 @@ async def measure(run: Run) -> None:
 
 @dataclass
 class Load:
-    """How many battles were submitted, and how many of them were refused since the set could not keep up."""
+    """How many of its battles were refused since the set could not keep up."""
 
-    sent: int = 0
     refused: int = 0
 
 
@@ -71,12 +70,12 @@ async def _keep_submitting(
     skirmish: Skirmish, rate: float, chance: random.Random, load: Load, calls: asyncio.TaskGroup
 ) -> None:
     loop = asyncio.get_running_loop()
-    began = loop.time()
+    began, sent = loop.time(), 0
     while True:
         pairs = SHAPES["uniform"](skirmish.player_ids, LOAD_BATCH, chance)
         calls.create_task(_submit(skirmish, skirmish.requests(pairs), load))
-        load.sent += LOAD_BATCH
-        await asyncio.sleep(began + load.sent / rate - loop.time())
+        sent += LOAD_BATCH
+        await asyncio.sleep(began + sent / rate - loop.time())
 
 
 async def _submit(skirmish: Skirmish, requests: list[bytes], load: Load) -> None:

@@ -152,7 +152,7 @@ class Process:
                     raise
                 if loop.now < self.standing_until:
                     await self.moving()
-            result = do() if self._trace is None else self._do(what, do)
+            result = self._do(what, do)
             if back := self.fate.delay():
                 await loop.sleep(back)
                 if loop.now < self.standing_until:
@@ -202,6 +202,8 @@ class Process:
         return lost
 
     def _do(self, what: str, do: Callable[[], R]) -> R:
+        if self._trace is None:
+            return do()
         try:
             result = do()
         except Exception as error:

@@ -403,7 +403,7 @@ class _Lua:
         reply = self._server.call(name, *args)
         if reply is None:
             return False
-        if type(reply) is list:
+        if isinstance(reply, list):
             return self._runtime.table_from([False if item is None else item for item in reply])
         return reply
 
