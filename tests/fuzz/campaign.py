@@ -112,6 +112,7 @@ class Campaign:
         self._seed = seed
         self._shots = 0
         self._ids: deque[str] = deque(maxlen=200)
+        self._settled: list[str] = []
         self._pawns: list[str] = []
         self._tokens: deque[str] = deque(maxlen=50)
         self._stack = AsyncExitStack()
@@ -127,6 +128,8 @@ class Campaign:
         # Settling battles that nobody submitted puts players out of step for good, so these belong to that alone.
         self._pawns = [await self._new_player() for _ in range(10)]
         self._ids.extend([await self._new_player() for _ in range(10)])
+        # A report exists of settled battles alone, and it is chance whether the other ids hold one.
+        self._settled = [await self._fight() for _ in range(10)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -137,6 +140,16 @@ class Campaign:
         request = player_pb2.CreatePlayerRequest(name=clock.uuid7()[-12:] + "fuzz")
         player: player_pb2.Player = await players.CreatePlayer(request, timeout=TIMEOUT)
         return player.player_id
+
+    async def _fight(self) -> str:
+        """Returns the id of a battle of new players that was fought to its end."""
+        battles = battle_pb2_grpc.BattleServiceStub(self._channels["battle"])
+        one, two = await self._new_player(), await self._new_player()
+        wish = battle_pb2.SubmitBattleRequest(challenger_id=one, opponent_id=two)
+        battle: battle_pb2.Battle = await battles.SubmitBattle(wish, timeout=TIMEOUT)
+        watch = battles.WatchBattle(battle_pb2.WatchBattleRequest(battle_id=battle.battle_id), timeout=TIMEOUT)
+        assert [b.state async for b in watch][-1] == battle_pb2.Battle.SETTLED
+        return battle.battle_id
 
     async def shoot_grpc(self, shots: int) -> None:
         """Calls RPCs, each as often as any other."""
@@ -164,12 +177,7 @@ class Campaign:
             check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
             answer = await check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING, name
-        battles = battle_pb2_grpc.BattleServiceStub(self._channels["battle"])
-        one, two = await self._new_player(), await self._new_player()
-        wish = battle_pb2.SubmitBattleRequest(challenger_id=one, opponent_id=two)
-        battle = await battles.SubmitBattle(wish, timeout=TIMEOUT)
-        watch = battles.WatchBattle(battle_pb2.WatchBattleRequest(battle_id=battle.battle_id), timeout=TIMEOUT)
-        assert [b.state async for b in watch][-1] == battle_pb2.Battle.SETTLED
+        await self._fight()
         assert (await self._http.get("/heartbeat")).status_code == 200
 
     async def _shoot(self, shots: int, shoot: Callable[[int, random.Random], Awaitable[None]]) -> None:
@@ -186,7 +194,7 @@ class Campaign:
 
     async def _call(self, number: int, rng: random.Random) -> None:
         method = METHODS[number % len(METHODS)]
-        ids = self._pawns if method.name == "SettleBattles" else list(self._ids)
+        ids = self._pawns if method.name == "SettleBattles" else [*self._ids, *self._settled]
         generator = Generator(rng, ids, list(self._tokens))
         sent = generator.request(method.input_type).SerializeToString()
         if rng.random() < 0.3:
@@ -224,7 +232,7 @@ class Campaign:
 
     async def _request(self, number: int, rng: random.Random) -> None:
         binding = ROUTES[number % len(ROUTES)]
-        generator = Generator(rng, list(self._ids), list(self._tokens))
+        generator = Generator(rng, [*self._ids, *self._settled], list(self._tokens))
         message = generator.request(binding.rpc.input_type)
         target = _path(binding, message, generator)
         body = b""
