@@ -121,15 +121,17 @@ def get_report(connection: sa.Connection, sequence: int) -> bytes | None:
 
 def list_all(connection: sa.Connection, state: State | None, before: int | None, limit: int) -> list[Battle]:
     """Returns battles by falling sequence, those below ``before`` only."""
-    query = sa.select(BATTLE).order_by(BATTLE.c.sequence.desc()).limit(limit)
+    query, sequence = sa.select(BATTLE), BATTLE.c.sequence
     if state is State.QUEUED:
-        query = query.join(QUEUE, QUEUE.c.sequence == BATTLE.c.sequence)
+        # By the sequence of the queue: by that of all battles, SQLite looks at every one of them, back to the first.
+        query, sequence = query.join(QUEUE, QUEUE.c.sequence == BATTLE.c.sequence), QUEUE.c.sequence
     elif state is State.VOIDED:
         query = query.where(BATTLE.c.void_reason.is_not(None))
     if state is not None:
         query = query.where(BATTLE.c.state == state)
     if before is not None:
-        query = query.where(BATTLE.c.sequence < before)
+        query = query.where(sequence < before)
+    query = query.order_by(sequence.desc()).limit(limit)
     return [_from_row(row) for row in connection.execute(query).all()]
 
 
@@ -222,10 +224,10 @@ def look_at_queue(connection: sa.Connection) -> QueueCounts:
     )
     queued, blocked, failing, oldest = connection.execute(counts).one()
     voided = sa.select(sa.func.count()).select_from(BATTLE).where(BATTLE.c.void_reason.is_not(None))
-    since = sa.select(BATTLE.c.submit_time).where(BATTLE.c.sequence == oldest)
-    return QueueCounts(
-        queued, blocked, failing, connection.execute(voided).scalar_one(), connection.execute(since).scalar()
-    )
+    since = None
+    if oldest is not None:  # nothing is NULL, but SQLite would look at every battle for one that is
+        since = connection.execute(sa.select(BATTLE.c.submit_time).where(BATTLE.c.sequence == oldest)).scalar_one()
+    return QueueCounts(queued, blocked, failing, connection.execute(voided).scalar_one(), since)
 
 
 def _find_requests(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, Battle]:

@@ -1,6 +1,8 @@
 """Battles in SQL, on both databases."""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -113,6 +115,40 @@ async def test_lists_are_newest_first_and_filtered(database: Database) -> None:
     assert [b.sequence for b in await read(store.list_of_player, A, None, None, 9)] == [4, 3, 1]
     assert [b.sequence for b in await read(store.list_of_player, A, None, 3, 1)] == [3]
     assert [b.sequence for b in await read(store.list_of_player, B, State.VOIDED, None, 9)] == [2]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda connection: store.list_all(connection, State.QUEUED, None, 10),
+        lambda connection: store.list_all(connection, State.QUEUED, 5, 10),
+        lambda connection: store.list_all(connection, State.VOIDED, None, 10),
+        lambda connection: store.predecessors(connection, [A, B], 5, 10),
+        lambda connection: store.take_due(connection, 0, 0, 1, 10),
+        lambda connection: store.look_at_queue(connection),
+    ],
+)
+async def test_what_waits_or_is_void_is_found_without_a_look_at_every_battle(
+    tmp_path: Path, look: Callable[[sa.Connection], object]
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/battle.db")
+    migrations.migrate(database, "services.battle")
+    seen: list[tuple[str, Any]] = []
+
+    def plans(connection: sa.Connection) -> str:
+        sa.event.listen(connection, "before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
+        look(connection)
+        read = [(statement, parameters) for statement, parameters in seen if statement.startswith("SELECT")]
+        return "\n".join(
+            str(row)
+            for statement, parameters in read
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        )
+
+    told = await database.write(plans)
+    await database.close()
+    assert "battle" in told
+    assert "SCAN battle'" not in told, told
 
 
 async def test_what_is_due_is_taken_by_one_caller_with_growing_pauses(database: Database) -> None:
