@@ -38,7 +38,8 @@ from services.player.schema import LEDGER, PLAYER, SETTLEMENT
 
 FINISHED_AT_ONCE = 256
 """Battles that a worker takes at once, and so stores at once."""
-SUBMITTED = [column.name for column in schema.BATTLE.columns if not column.nullable] + ["request_id"]
+SUBMITTED = [column.name for column in schema.BATTLE.columns if not column.nullable]
+SUBMITTED += ["challenger_previous", "opponent_previous", "request_id"]
 QUEUED = ["sequence", "challenger_id", "next_publish_time", "published", "failures"]
 ACCOUNT = ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time"]
 LEDGER_COLUMNS = [*settlement.Entry._fields, "adjustment_number", "kind", "create_time"]
@@ -56,7 +57,7 @@ class Submission:
 
     battles: Rows
     queued: Rows
-    numbers: Rows
+    places: Rows
     last_sequence: int
     entries: list[bytes]
 
@@ -159,7 +160,7 @@ class _Recorder(board_store.Store):
 
 def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder) -> Plan:
     with _begin(battle_url) as connection:
-        battles = store.list_all(connection, None, None, count)[::-1]
+        battles = store.list_battles(connection, None, None, None, count)[::-1]
         first = battles[0].sequence
         rows = connection.execute(sa.select(schema.BATTLE).where(schema.BATTLE.c.sequence >= first)).mappings()
         stored = {row["sequence"]: {**row, "state": State.QUEUED} for row in rows}
@@ -178,15 +179,15 @@ def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder
     submissions = []
     for _, group in groupby(battles, attrgetter("submit_time")):
         part = list(group)
-        numbers = {b.challenger.player_id: b.challenger_number for b in part}
+        places = {}
         for b in part:
-            for player, number in ((b.challenger, b.challenger_number), (b.opponent, b.opponent_number)):
-                numbers[player.player_id] = max(number, numbers.get(player.player_id, 0))
+            places[b.challenger.player_id] = b.challenger_number, b.sequence
+            places[b.opponent.player_id] = b.opponent_number, b.sequence
         submissions.append(
             Submission(
                 battles=[tuple(stored[b.sequence][name] for name in SUBMITTED) for b in part],
                 queued=[(b.sequence, b.challenger.player_id, b.submit_time, 1, 0) for b in part],
-                numbers=list(numbers.items()),
+                places=[(player_id, *place) for player_id, place in places.items()],
                 last_sequence=part[-1].sequence,
                 entries=[queue.encode(b) for b in part],
             )
@@ -258,9 +259,9 @@ def _submit(plan: Plan, client: Redis) -> None:
             bulk.insert(
                 connection,
                 schema.PLAYER_SEQUENCE,
-                ["player_id", "last_number"],
-                one.numbers,
-                on_conflict="(player_id) DO UPDATE SET last_number = excluded.last_number",
+                ["player_id", "last_number", "last_sequence"],
+                one.places,
+                on_conflict=store.MOVE_PLAYER,
             )
             connection.execute(sa.update(schema.HEAD).values(last_sequence=one.last_sequence))
         with client.pipeline(transaction=False) as pipe:

@@ -232,6 +232,10 @@ def _player_statements(history: History, words: _SQLite) -> list[tuple[str, str]
 
 def _battle_statements(history: History, words: _SQLite) -> list[tuple[str, str]]:
     time, loot = f"{START} + i * 1000", _in_first_round(str(LOOT), "0")
+    size, last = history.round, history.rounds - 1
+    # Player j of the first half meets the battles j of all rounds, one of the second half an earlier one in each.
+    before_one, before_other = f"i - {size} + 1", f"(r - 1) * {size} + (i % {size} + 1) % {size} + 1"
+    place = f"CASE WHEN i < {size} THEN i ELSE (i + {size * last} - {last}) % {size} END"
     return [
         _insert(
             "battle",
@@ -257,6 +261,8 @@ def _battle_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             gold_stolen=loot,
             silver_stolen=loot,
             settle_time=time,
+            challenger_previous=f"CASE WHEN r = 0 THEN NULL WHEN i % 2 = 0 THEN {before_one} ELSE {before_other} END",
+            opponent_previous=f"CASE WHEN r = 0 THEN NULL WHEN i % 2 = 1 THEN {before_one} ELSE {before_other} END",
         ),
         _insert(
             "battle_report",
@@ -269,6 +275,7 @@ def _battle_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             f"{words.series(history.players)} WHERE i % {history.round} < {history.battles}",
             player_id=_player(words, "i"),
             last_number=str(history.rounds),
+            last_sequence=f"{last * size} + {place} + 1",
         ),
         ("battle_head", f"UPDATE battle_head SET last_sequence = {history.battles}"),
     ]

@@ -20,8 +20,9 @@ PLAYER_SEQUENCE = sa.Table(
     METADATA,
     sa.Column("player_id", UUID, primary_key=True),
     sa.Column("last_number", sa.BigInteger, nullable=False),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
 )
-"""The last number of each player. Written only under the lock of the head."""
+"""The last number of each player, and the sequence of that battle. Written only under the lock of the head."""
 
 BATTLE = sa.Table(
     "battle",
@@ -48,9 +49,9 @@ BATTLE = sa.Table(
     sa.Column("silver_stolen", sa.Integer),
     sa.Column("void_reason", sa.Text),
     sa.Column("settle_time", sa.BigInteger),
+    sa.Column("challenger_previous", sa.BigInteger),
+    sa.Column("opponent_previous", sa.BigInteger),
     sa.CheckConstraint("challenger_id <> opponent_id", name="battle_two_players"),
-    sa.UniqueConstraint("challenger_id", "challenger_number", name="battle_challenger_number"),
-    sa.UniqueConstraint("opponent_id", "opponent_number", name="battle_opponent_number"),
     sa.UniqueConstraint("challenger_id", "request_id", name="battle_request"),
     # On the reason, not on the state: PostgreSQL can then rewrite a row that settles in place, without touching any
     # index. Battles that wait have a table of their own for the same reason.
@@ -62,7 +63,11 @@ BATTLE = sa.Table(
     ),
     postgresql_with={"fillfactor": 80},
 )
-"""Every battle ever submitted, with how it ended once it has."""
+"""Every battle ever submitted, with how it ended once it has.
+
+``challenger_previous`` and ``opponent_previous`` are the sequences of these players' battles before it: so a player's
+battles are a chain, back from the one in PLAYER_SEQUENCE. An index on players would have a page for each of them, and
+every transaction would write hundreds of those; what is written here is at the end of the table."""
 
 QUEUE = sa.Table(
     "battle_queue",

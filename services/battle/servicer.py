@@ -79,18 +79,10 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
         scope = ("ListBattles", request.player_id, request.state)
         cursor = pages.decode_token(scope, request.page_token)
         before = int(cursor[0]) if cursor else None
-        if request.player_id:
-            battles = await self._database.read(store.list_of_player, request.player_id, state, before, size + 1)
-        else:
-            battles = await self._database.read(store.list_all, state, before, size + 1)
+        battles = await self._database.read(store.list_battles, request.player_id or None, state, before, size + 1)
         answer = to_list(battles[:size])
         if len(battles) > size:
-            last = battles[size - 1]
-            place = last.sequence
-            if request.player_id:  # a player's battles are ordered by that player's own numbers
-                is_challenger = last.challenger.player_id == request.player_id
-                place = last.challenger_number if is_challenger else last.opponent_number
-            answer.next_page_token = pages.encode_token(scope, [place])
+            answer.next_page_token = pages.encode_token(scope, [battles[size - 1].sequence])
         return answer
 
     async def WatchBattle(

@@ -16,7 +16,10 @@ from services.battle.sequencing import Key, Places, place
 from services.common import bulk, crash
 from services.common.errors import SkirmishError
 
-_INSERTED = [column.name for column in BATTLE.columns if not column.nullable] + ["request_id"]
+_PLACED = [column.name for column in BATTLE.columns if not column.nullable]
+_INSERTED = [*_PLACED, "challenger_previous", "opponent_previous", "request_id"]
+MOVE_PLAYER = "(player_id) DO UPDATE SET last_number = excluded.last_number, last_sequence = excluded.last_sequence"
+"""What follows ON CONFLICT where players' last places are written."""
 _ENDING = ["state", "outcome", "gold_stolen", "silver_stolen", "void_reason", "settle_time"]
 
 # Statements that run for every batch, or for every call: built once, for that takes longer than to run them.
@@ -64,7 +67,13 @@ def submit(
     results, new = place(submissions, combatants, known, places, now, new_id, new_seed)
     if new:
         request_ids = {id(result): s.request_id for result, s in zip(results, submissions, strict=True)}
-        rows = [(*_to_row(battle), request_ids[id(battle)] or None) for battle in new]
+        last_sequences = {row[0]: row[2] for row in numbers}
+        rows = []
+        for battle in new:
+            ids = battle.challenger.player_id, battle.opponent.player_id
+            previous = map(last_sequences.get, ids)
+            rows.append((*_to_row(battle), *previous, request_ids[id(battle)] or None))
+            last_sequences.update(dict.fromkeys(ids, battle.sequence))
         bulk.insert(connection, BATTLE, _INSERTED, rows)
         bulk.insert(
             connection,
@@ -76,9 +85,9 @@ def submit(
         bulk.insert(
             connection,
             PLAYER_SEQUENCE,
-            ["player_id", "last_number"],
-            [(player_id, places.last_numbers[player_id]) for player_id in moved],
-            on_conflict="(player_id) DO UPDATE SET last_number = excluded.last_number",
+            ["player_id", "last_number", "last_sequence"],
+            [(player_id, places.last_numbers[player_id], last_sequences[player_id]) for player_id in moved],
+            on_conflict=MOVE_PLAYER,
         )
         connection.execute(_MOVED_HEAD, {"last": places.last_sequence})
         crash.point("submit.before_commit")
@@ -119,38 +128,37 @@ def get_report(connection: sa.Connection, sequence: int) -> bytes | None:
     return report
 
 
-def list_all(connection: sa.Connection, state: State | None, before: int | None, limit: int) -> list[Battle]:
-    """Returns battles by falling sequence, those below ``before`` only."""
-    query, sequence = sa.select(BATTLE), BATTLE.c.sequence
-    if state is State.QUEUED:
-        # By the sequence of the queue: by that of all battles, SQLite looks at every one of them, back to the first.
-        query, sequence = query.join(QUEUE, QUEUE.c.sequence == BATTLE.c.sequence), QUEUE.c.sequence
-    elif state is State.VOIDED:
-        query = query.where(BATTLE.c.void_reason.is_not(None))
-    if state is not None:
-        query = query.where(BATTLE.c.state == state)
-    if before is not None:
-        query = query.where(sequence < before)
-    query = query.order_by(sequence.desc()).limit(limit)
-    return [_from_row(row) for row in connection.execute(query).all()]
-
-
-def list_of_player(
-    connection: sa.Connection, player_id: str, state: State | None, before: int | None, limit: int
+def list_battles(
+    connection: sa.Connection, player_id: str | None, state: State | None, before: int | None, limit: int
 ) -> list[Battle]:
-    """Returns a player's battles by falling number of that player, those below ``before`` only."""
-    sides = []
-    for who, number in (
-        (BATTLE.c.challenger_id, BATTLE.c.challenger_number),
-        (BATTLE.c.opponent_id, BATTLE.c.opponent_number),
-    ):
-        query = sa.select(BATTLE).where(who == player_id).order_by(number.desc()).limit(limit)
-        if state is not None:
-            query = query.where(BATTLE.c.state == state)
+    """Returns battles by falling sequence.
+
+    Args:
+        player_id: The player whose battles they are; None for everybody's.
+        state: Their state; None for any.
+        before: The sequence of the battle that comes before the first, one of the player's; None for the newest.
+        limit: How many at most.
+    """
+    sequence: sa.ColumnElement[int] = BATTLE.c.sequence
+    its_state: sa.ColumnElement[int] = BATTLE.c.state
+    if player_id and state in (None, State.SETTLED):  # most of a player's battles are settled
+        chain = _chain(player_id, before)
+        its_state, query = chain.c.state, sa.select(chain)
+    else:
+        query = sa.select(BATTLE)
+        if state is State.QUEUED:
+            # By the sequence of the queue: by that of all battles, SQLite looks at every one, back to the first.
+            query, sequence = query.join(QUEUE, QUEUE.c.sequence == BATTLE.c.sequence), QUEUE.c.sequence
+        elif state is State.VOIDED:
+            query = query.where(BATTLE.c.void_reason.is_not(None))
+        if player_id:
+            query = query.where(sa.or_(BATTLE.c.challenger_id == player_id, BATTLE.c.opponent_id == player_id))
         if before is not None:
-            query = query.where(number < before)
-        sides += [_from_row(row) for row in connection.execute(query).all()]
-    return sorted(sides, key=_BY_SEQUENCE, reverse=True)[:limit]
+            query = query.where(sequence < before)
+        query = query.order_by(sequence.desc())
+    if state is not None:
+        query = query.where(its_state == state)
+    return [_from_row(row) for row in connection.execute(query.limit(limit)).all()]
 
 
 def predecessors(connection: sa.Connection, player_ids: Collection[str], before: int, limit: int) -> list[Battle]:
@@ -230,6 +238,20 @@ def look_at_queue(connection: sa.Connection) -> QueueCounts:
     return QueueCounts(queued, blocked, failing, connection.execute(voided).scalar_one(), since)
 
 
+def _chain(player_id: str, before: int | None) -> sa.CTE:
+    """Returns a player's battles, newest first. Only as many are read as are asked for."""
+    newest = sa.select(PLAYER_SEQUENCE.c.last_sequence).where(PLAYER_SEQUENCE.c.player_id == player_id)
+    if before is not None:
+        newest = sa.select(_previous(BATTLE, player_id)).where(BATTLE.c.sequence == before)
+    chain = sa.select(BATTLE).where(BATTLE.c.sequence == newest.scalar_subquery()).cte("chain", recursive=True)
+    return chain.union_all(sa.select(BATTLE).join(chain, BATTLE.c.sequence == _previous(chain, player_id)))
+
+
+def _previous(battle: sa.FromClause, player_id: str) -> sa.ColumnElement[int]:
+    mine = battle.c.challenger_id == player_id
+    return sa.case((mine, battle.c.challenger_previous), else_=battle.c.opponent_previous)
+
+
 def _find_requests(connection: sa.Connection, keys: Collection[Key]) -> dict[Key, Battle]:
     if not keys:
         return {}
@@ -238,7 +260,7 @@ def _find_requests(connection: sa.Connection, keys: Collection[Key]) -> dict[Key
 
 
 def _to_row(battle: Battle) -> tuple[Any, ...]:
-    """Returns the columns of ``_INSERTED``, without the request id."""
+    """Returns the columns of ``_PLACED``."""
     challenger, opponent = battle.challenger, battle.opponent
     return (
         battle.sequence,

@@ -17,17 +17,18 @@ _LOCK = 0x736B69726D697368
 """Held on PostgreSQL while migrating, so that two migration jobs run one after the other."""
 
 
-def migrate(database: Database, package: str) -> None:
-    """Brings the schema of a service to its head; does nothing when it is there.
+def migrate(database: Database, package: str, revision: str = "head") -> None:
+    """Brings the schema of a service up to a revision; does nothing when it is there.
 
     Args:
         database: The service's database.
         package: The service's package, as "services.player".
+        revision: The revision, the newest when left out.
     """
     with database.engine.connect() as connection, _locked(connection):
         config = _config(package)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         connection.commit()
 
 

@@ -65,6 +65,34 @@ async def test_a_schema_that_is_not_at_head_is_refused_with_what_to_run(
     await database.close()
 
 
+async def test_battles_stored_before_there_were_chains_are_in_them(new_database: Callable[[], str]) -> None:
+    database = Database(new_database())
+    migrations.migrate(database, "services.battle", "0001")
+    old = sa.Table("battle", sa.MetaData(), autoload_with=database.engine)
+    numbers = sa.Table("player_sequence", sa.MetaData(), autoload_with=database.engine)
+    names = ("attack", "hit_points", "luck")
+    combatants = {f"{side}_{name}": 70 for side in ("challenger", "opponent") for name in names}
+
+    def store_old(connection: sa.Connection) -> None:
+        for sequence, (challenger, opponent, *own) in enumerate([(A, B, 1, 1), (B, C, 2, 1), (C, A, 2, 2)], 1):
+            sides = {"challenger_id": challenger, "opponent_id": opponent}
+            places = {"sequence": sequence, "challenger_number": own[0], "opponent_number": own[1]}
+            others = {"battle_id": clock.uuid7(), "seed": 1, "rules_version": 1, "submit_time": 1, "state": 2}
+            connection.execute(sa.insert(old).values(**sides, **places, **combatants, **others, outcome=3))
+        rows = [{"player_id": player_id, "last_number": 2} for player_id in (A, B, C)]
+        connection.execute(sa.insert(numbers), rows)
+        connection.execute(sa.text("UPDATE battle_head SET last_sequence = 3"))
+
+    await database.write(store_old)
+    migrations.migrate(database, "services.battle")
+    (battle,) = await submit(database, ("", B, A))
+    assert (battle.sequence, battle.challenger_number, battle.opponent_number) == (4, 3, 3)
+    for player_id, sequences in ((A, [4, 3, 1]), (B, [4, 2, 1]), (C, [3, 2])):
+        found = await database.read(store.list_battles, player_id, None, None, 9)
+        assert [battle.sequence for battle in found] == sequences
+    await database.close()
+
+
 async def test_a_stored_battle_comes_back_as_it_was_placed(database: Database) -> None:
     (battle,) = await submit(database, ("r", A, B))
     assert await database.read(store.get, battle.battle_id) == battle
@@ -100,7 +128,7 @@ async def test_finishing_stores_the_end_once_and_empties_the_queue(database: Dat
     assert await database.read(store.get_report, battle.sequence) == b"report"
     assert await database.read(store.count_queued, 1) == (1, {A: 1})
     assert await database.read(store.look_at_queue) == (1, 0, 0, 0, 5)
-    assert await database.read(store.list_all, State.QUEUED, None, 10) == [waiting]
+    assert await database.read(store.list_battles, None, State.QUEUED, None, 10) == [waiting]
 
 
 async def test_lists_are_newest_first_and_filtered(database: Database) -> None:
@@ -108,27 +136,35 @@ async def test_lists_are_newest_first_and_filtered(database: Database) -> None:
     voided = battles[1]._replace(state=State.VOIDED, void_reason="why", settle_time=3)
     await database.write(store.finish, [settled(battles[0]), voided], {})
     read = database.read
-    assert [b.sequence for b in await read(store.list_all, None, None, 3)] == [4, 3, 2]
-    assert [b.sequence for b in await read(store.list_all, None, 2, 3)] == [1]
-    assert [b.sequence for b in await read(store.list_all, State.QUEUED, None, 9)] == [4, 3]
-    assert await read(store.list_all, State.VOIDED, None, 9) == [voided]
-    assert [b.sequence for b in await read(store.list_of_player, A, None, None, 9)] == [4, 3, 1]
-    assert [b.sequence for b in await read(store.list_of_player, A, None, 3, 1)] == [3]
-    assert [b.sequence for b in await read(store.list_of_player, B, State.VOIDED, None, 9)] == [2]
+    assert [b.sequence for b in await read(store.list_battles, None, None, None, 3)] == [4, 3, 2]
+    assert [b.sequence for b in await read(store.list_battles, None, None, 2, 3)] == [1]
+    assert [b.sequence for b in await read(store.list_battles, None, State.QUEUED, None, 9)] == [4, 3]
+    assert await read(store.list_battles, None, State.VOIDED, None, 9) == [voided]
+    assert [b.sequence for b in await read(store.list_battles, A, None, None, 9)] == [4, 3, 1]
+    assert [b.sequence for b in await read(store.list_battles, A, None, 4, 1)] == [3]
+    assert [b.sequence for b in await read(store.list_battles, A, None, 1, 9)] == []
+    assert [b.sequence for b in await read(store.list_battles, clock.uuid7(), None, None, 9)] == []
+    assert [b.sequence for b in await read(store.list_battles, B, State.VOIDED, None, 9)] == [2]
+    assert [b.sequence for b in await read(store.list_battles, A, State.QUEUED, 4, 9)] == [3]
+    assert [b.sequence for b in await read(store.list_battles, A, State.SETTLED, None, 9)] == [1]
 
 
 @pytest.mark.parametrize(
     "look",
     [
-        lambda connection: store.list_all(connection, State.QUEUED, None, 10),
-        lambda connection: store.list_all(connection, State.QUEUED, 5, 10),
-        lambda connection: store.list_all(connection, State.VOIDED, None, 10),
+        lambda connection: store.list_battles(connection, None, State.QUEUED, None, 10),
+        lambda connection: store.list_battles(connection, None, State.QUEUED, 5, 10),
+        lambda connection: store.list_battles(connection, None, State.VOIDED, None, 10),
+        lambda connection: store.list_battles(connection, A, State.QUEUED, None, 10),
+        lambda connection: store.list_battles(connection, A, State.VOIDED, 5, 10),
+        lambda connection: store.list_battles(connection, A, State.SETTLED, None, 10),
+        lambda connection: store.list_battles(connection, A, None, 5, 10),
         lambda connection: store.predecessors(connection, [A, B], 5, 10),
         lambda connection: store.take_due(connection, 0, 0, 1, 10),
         lambda connection: store.look_at_queue(connection),
     ],
 )
-async def test_what_waits_or_is_void_is_found_without_a_look_at_every_battle(
+async def test_battles_are_found_without_a_look_at_every_one(
     tmp_path: Path, look: Callable[[sa.Connection], object]
 ) -> None:
     database = Database(f"sqlite:///{tmp_path}/battle.db")
@@ -138,7 +174,7 @@ async def test_what_waits_or_is_void_is_found_without_a_look_at_every_battle(
     def plans(connection: sa.Connection) -> str:
         sa.event.listen(connection, "before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
         look(connection)
-        read = [(statement, parameters) for statement, parameters in seen if statement.startswith("SELECT")]
+        read = [(statement, parameters) for statement, parameters in seen if not statement.startswith("UPDATE")]
         return "\n".join(
             str(row)
             for statement, parameters in read

@@ -37,7 +37,6 @@ class BattleTables:
     last_numbers: dict[str, int] = field(default_factory=dict)
     battles: dict[int, Battle] = field(default_factory=dict)
     requests: dict[Key, int] = field(default_factory=dict)
-    numbers: set[tuple[str, int]] = field(default_factory=set)
     queue: dict[int, Waiting] = field(default_factory=dict)
     reports: dict[int, bytes] = field(default_factory=dict)
 
@@ -67,13 +66,10 @@ class BattleTables:
         return results, new
 
     def _insert(self, battle: Battle, request_id: str) -> None:
-        challenger_id, opponent_id = battle.challenger.player_id, battle.opponent.player_id
-        places = {(challenger_id, battle.challenger_number), (opponent_id, battle.opponent_number)}
-        key = (challenger_id, request_id)
-        if battle.sequence in self.battles or key in self.requests or not self.numbers.isdisjoint(places):
+        key = (battle.challenger.player_id, request_id)
+        if battle.sequence in self.battles or key in self.requests:
             raise Broken(f"{battle} is there already")
         self.battles[battle.sequence] = battle
-        self.numbers |= places
         if request_id:
             self.requests[key] = battle.sequence
 

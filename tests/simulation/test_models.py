@@ -163,7 +163,7 @@ def _compare_rows(world: World, battle_engine: sa.Engine, player_engine: sa.Engi
             row.player_id: row.last_number for row in connection.execute(sa.select(battle_schema.PLAYER_SEQUENCE))
         }
         reports = {row.sequence: row.report for row in connection.execute(sa.select(battle_schema.REPORT))}
-        stored = battle_store.list_all(connection, None, None, 1000)
+        stored = battle_store.list_battles(connection, None, None, None, 1000)
         queued = connection.execute(sa.select(sa.func.count()).select_from(battle_schema.QUEUE)).scalar_one()
     assert (head, numbers, reports) == (battles.last_sequence, battles.last_numbers, battles.reports)
     assert stored[::-1] == list(battles.battles.values())

@@ -22,7 +22,5 @@ asyncio.run(use())
 @pytest.mark.parametrize(("asked", "is_known"), [({}, True), ({"GRPC_EXPERIMENTS": "-no_such_thing"}, False)])
 def test_the_experiments_that_are_switched_off_exist(asked: dict[str, str], is_known: bool) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_EXPERIMENTS"} | asked
-    ran = subprocess.run(
-        [sys.executable, "-c", CHANNEL], env=environment, capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-c", CHANNEL], env=environment, capture_output=True, text=True, check=True)
     assert ("Unknown experiment" not in ran.stderr) is is_known, ran.stderr
