@@ -8,6 +8,7 @@ Usage: python -m bench.floor PLAN, with a pickled plan; prints the seconds that 
 """
 
 import asyncio
+import itertools
 import multiprocessing
 import pickle
 import sys
@@ -34,15 +35,14 @@ from services.leaderboard import store as board_store
 from services.leaderboard.boards import DAY, Change
 from services.leaderboard.settings import LeaderboardSettings
 from services.player import settlement, settlement_store
-from services.player.schema import LEDGER, PLAYER, SETTLEMENT
+from services.player.schema import PLAYER, SETTLEMENT, SIDES
 
 FINISHED_AT_ONCE = 256
 """Battles that a worker takes at once, and so stores at once."""
 SUBMITTED = [column.name for column in schema.BATTLE.columns if not column.nullable]
 SUBMITTED += ["challenger_previous", "opponent_previous", "request_id"]
 QUEUED = ["sequence", "challenger_id", "next_publish_time", "published", "failures"]
-ACCOUNT = ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time"]
-LEDGER_COLUMNS = [*settlement.Entry._fields, "adjustment_number", "kind", "create_time"]
+ACCOUNT = ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time", "last_battle_id"]
 PLAYERS, BATTLES = "PLAYER_DATABASE_URL", "BATTLE_DATABASE_URL"
 PACKAGES = {PLAYERS: "services.player", BATTLES: "services.battle"}
 
@@ -79,7 +79,7 @@ class Settlement:
     needed: int
     """How many entries of the stream come before it."""
     accounts: Rows
-    ledger: Rows
+    sides: Rows
     changes: list[settlement.Change]
     time: int
     finishes: list[Finish]
@@ -170,10 +170,6 @@ def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder
         players = [dict(row) for row in connection.execute(sa.select(PLAYER)).mappings()]
         newest = sa.select(SETTLEMENT).order_by(SETTLEMENT.c.settle_sequence.desc()).limit(count)
         settled = list(connection.execute(newest))[::-1]
-        entries = {
-            (row.player_id, row.battle_id): row
-            for row in connection.execute(sa.select(LEDGER).where(LEDGER.c.create_time >= settled[0].settle_time))
-        }
     by_id = {battle.battle_id: battle for battle in battles}
 
     submissions = []
@@ -200,15 +196,15 @@ def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder
         done += len(together)
         ended = [by_id[row.battle_id] for row in together]
         needed = max(needed, done, *(b.sequence - first + 1 for b in ended))
-        both = [entries[player.player_id, b.battle_id] for b in ended for player in (b.challenger, b.opponent)]
-        last = {entry.player_id: entry for entry in both}
+        accounts = {}
+        for row in together:
+            for one, number, gold, silver, _ in _sides(row):
+                accounts[one] = (number, 0, gold, silver, 0, when, row.battle_id, one)
         settlements.append(
             Settlement(
                 needed=needed,
-                accounts=[
-                    (e.battle_number, 0, e.gold_balance, e.silver_balance, 0, when, e.player_id) for e in last.values()
-                ],
-                ledger=[tuple(getattr(entry, name) for name in LEDGER_COLUMNS) for entry in both],
+                accounts=list(accounts.values()),
+                sides=[tuple(itertools.chain(*_sides(row))) for row in together],
                 changes=[settlement.Change(*(getattr(row, n) for n in settlement.Change._fields)) for row in together],
                 time=when,
                 finishes=[
@@ -223,6 +219,11 @@ def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder
             )
         )
     return Plan(players, submissions, settlements, recorder.script)
+
+
+def _sides(row: Any) -> list[list[Any]]:
+    names = ("id", "number", "gold", "silver", "previous")
+    return [[getattr(row, f"{side}_{name}") for name in names] for side in SIDES]
 
 
 def _prepare(plan: Plan) -> None:
@@ -283,8 +284,7 @@ def _settle(plan: Plan, client: Redis) -> None:
                 taken += 1
         with players.begin() as connection:
             bulk.update(connection, PLAYER, "player_id", ACCOUNT, one.accounts)
-            bulk.insert(connection, LEDGER, LEDGER_COLUMNS, one.ledger)
-            settlement_store.append(connection, one.changes, one.time)
+            settlement_store.append(connection, one.changes, one.time, one.sides)
         for finish in one.finishes:
             with battles.begin() as connection:
                 store.finish(connection, finish.ended, finish.reports)

@@ -14,7 +14,6 @@ from services.battle.battles import Battle, State
 from services.battle.rules import Combatant, Outcome
 from services.common import migrations
 from services.common.database import Database
-from services.player.players import Kind
 from services.player.settlement import Effect
 
 LOOT = 100
@@ -142,20 +141,32 @@ def _player(words: _SQLite, number: str) -> str:
     return words.uuid(f"'{_PLAYER_PREFIX}' || {words.hexadecimal(f'(({number}) * {_SCRAMBLER}) & {_48_BITS}', 12)}")
 
 
-def _battle(words: _SQLite) -> str:
-    parts = words.hexadecimal("26482104 + i / 65536", 8), words.hexadecimal("i % 65536", 4)
-    random = words.hexadecimal(f"(i * {_SCRAMBLER}) & {_48_BITS}", 12)
+def _battle(words: _SQLite, index: str = "i") -> str:
+    parts = words.hexadecimal(f"26482104 + ({index}) / 65536", 8), words.hexadecimal(f"({index}) % 65536", 4)
+    random = words.hexadecimal(f"(({index}) * {_SCRAMBLER}) & {_48_BITS}", 12)
     return words.uuid(f"{parts[0]} || '-' || {parts[1]} || '-7000-8000-' || {random}")
 
 
 def _fought(history: History, words: _SQLite) -> str:
-    """Returns a table of all battles: i, the round r, and both players by number: the challenger c, the opponent o."""
+    """Returns a table of all battles: i, the round r, both players by number: the challenger c, the opponent o, and the
+    battles before it of both: pc and po, NULL in the first round."""
     size = history.round
     one, other = f"i % {size}", f"{size} + (i % {size} + i / {size}) % {size}"
+    # Player j of the first half has the battle j of every round, one of the second half has an earlier one in each.
+    before_one, before_other = f"i - {size}", f"(i / {size} - 1) * {size} + (i % {size} + 1) % {size}"
     return (
         f"(SELECT i, i / {size} AS r, CASE i % 2 WHEN 0 THEN {one} ELSE {other} END AS c, "
-        f"CASE i % 2 WHEN 0 THEN {other} ELSE {one} END AS o FROM {words.series(history.battles)}) AS fought"
+        f"CASE i % 2 WHEN 0 THEN {other} ELSE {one} END AS o, "
+        f"CASE WHEN i < {size} THEN NULL WHEN i % 2 = 0 THEN {before_one} ELSE {before_other} END AS pc, "
+        f"CASE WHEN i < {size} THEN NULL WHEN i % 2 = 1 THEN {before_one} ELSE {before_other} END AS po "
+        f"FROM {words.series(history.battles)}) AS fought"
     )
+
+
+def _last_battle(history: History) -> str:
+    """Returns the last battle of player i, who has fought."""
+    size, last = history.round, history.rounds - 1
+    return f"{last * size} + CASE WHEN i < {size} THEN i ELSE (i + {size * last} - {last}) % {size} END"
 
 
 def _insert(table: str, source: str, **columns: str) -> tuple[str, str]:
@@ -175,23 +186,17 @@ def _player_statements(history: History, words: _SQLite) -> list[tuple[str, str]
     won = f"{fought} AND (i < {size}) = (i % {size} % 2 = 0)"
     balance = f"{PURSE} + CASE WHEN {won} THEN {LOOT} WHEN {fought} THEN -{LOOT} ELSE 0 END"
     loot = _in_first_round(str(LOOT), "0")
-    entries = [
-        _insert(
-            "ledger_entry",
-            source,
-            player_id=_player(words, who),
-            battle_number="r + 1",
-            adjustment_number="0",
-            kind=f"{Kind.BATTLE:d}",
-            battle_id=_battle(words),
-            gold_change=f"{sign} * {loot}",
-            silver_change=f"{sign} * {loot}",
-            gold_balance=f"{PURSE} + {sign} * {LOOT}",
-            silver_balance=f"{PURSE} + {sign} * {LOOT}",
-            create_time=time,
+    sides = {
+        f"{side}_{name}": value
+        for side, who, sign in (("challenger", "c", "+"), ("opponent", "o", "-"))
+        for name, value in (
+            ("id", _player(words, who)),
+            ("number", "r + 1"),
+            ("gold", f"{PURSE} {sign} {LOOT}"),
+            ("silver", f"{PURSE} {sign} {LOOT}"),
+            ("previous", f"CASE WHEN r = 0 THEN NULL ELSE {_battle(words, f'p{who}')} END"),
         )
-        for who, sign in (("c", 1), ("o", -1))
-    ]
+    }
     return [
         _insert(
             "player",
@@ -209,6 +214,7 @@ def _player_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             adjustment_number="0",
             create_time=str(START),
             update_time=str(START),
+            last_battle_id=f"CASE WHEN {fought} THEN {_battle(words, _last_battle(history))} END",
         ),
         _insert(
             "settlement",
@@ -221,8 +227,8 @@ def _player_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             silver=loot,
             void_reason="''",
             settle_time=time,
+            **sides,
         ),
-        *entries,
         (
             "settle_head",
             f"UPDATE settle_head SET last_sequence = {history.battles}, last_time = {START + history.battles * 1000}",
@@ -232,10 +238,6 @@ def _player_statements(history: History, words: _SQLite) -> list[tuple[str, str]
 
 def _battle_statements(history: History, words: _SQLite) -> list[tuple[str, str]]:
     time, loot = f"{START} + i * 1000", _in_first_round(str(LOOT), "0")
-    size, last = history.round, history.rounds - 1
-    # Player j of the first half meets the battles j of all rounds, one of the second half an earlier one in each.
-    before_one, before_other = f"i - {size} + 1", f"(r - 1) * {size} + (i % {size} + 1) % {size} + 1"
-    place = f"CASE WHEN i < {size} THEN i ELSE (i + {size * last} - {last}) % {size} END"
     return [
         _insert(
             "battle",
@@ -261,8 +263,8 @@ def _battle_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             gold_stolen=loot,
             silver_stolen=loot,
             settle_time=time,
-            challenger_previous=f"CASE WHEN r = 0 THEN NULL WHEN i % 2 = 0 THEN {before_one} ELSE {before_other} END",
-            opponent_previous=f"CASE WHEN r = 0 THEN NULL WHEN i % 2 = 1 THEN {before_one} ELSE {before_other} END",
+            challenger_previous="pc + 1",
+            opponent_previous="po + 1",
         ),
         _insert(
             "battle_report",
@@ -275,7 +277,7 @@ def _battle_statements(history: History, words: _SQLite) -> list[tuple[str, str]
             f"{words.series(history.players)} WHERE i % {history.round} < {history.battles}",
             player_id=_player(words, "i"),
             last_number=str(history.rounds),
-            last_sequence=f"{last * size} + {place} + 1",
+            last_sequence=f"{_last_battle(history)} + 1",
         ),
         ("battle_head", f"UPDATE battle_head SET last_sequence = {history.battles}"),
     ]

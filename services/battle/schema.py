@@ -52,7 +52,8 @@ BATTLE = sa.Table(
     sa.Column("challenger_previous", sa.BigInteger),
     sa.Column("opponent_previous", sa.BigInteger),
     sa.CheckConstraint("challenger_id <> opponent_id", name="battle_two_players"),
-    sa.UniqueConstraint("challenger_id", "request_id", name="battle_request"),
+    # The id first: ids that begin with the time, as UUIDv7 do, are then written at the end of the index.
+    sa.UniqueConstraint("request_id", "challenger_id", name="battle_request"),
     # On the reason, not on the state: PostgreSQL can then rewrite a row that settles in place, without touching any
     # index. Battles that wait have a table of their own for the same reason.
     sa.Index(

@@ -4,10 +4,11 @@ import base64
 import binascii
 import hashlib
 import json
+from typing import Any
 
 from services.common.errors import InvalidArgument, Violation
 
-Cursor = list[int | str]
+Cursor = list[Any]
 """Where a page ended, in whatever numbers and texts the list is ordered by."""
 
 

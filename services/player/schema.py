@@ -16,6 +16,8 @@ METADATA = sa.MetaData()
 _NAME = sa.String(NAME_LENGTH).with_variant(postgresql.VARCHAR(NAME_LENGTH, collation="C"), "postgresql")
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # INTEGER makes it SQLite's own row number
 
+SIDES = ("challenger", "opponent")
+
 PLAYER = sa.Table(
     "player",
     METADATA,
@@ -33,22 +35,22 @@ PLAYER = sa.Table(
     sa.Column("create_time", sa.BigInteger, nullable=False),
     sa.Column("update_time", sa.BigInteger, nullable=False),
     sa.Column("delete_time", sa.BigInteger),
+    sa.Column("last_battle_id", UUID),
     sa.UniqueConstraint("name", name="player_name"),
     sa.CheckConstraint(f"gold BETWEEN 0 AND {MOST_RESOURCES}", name="player_gold"),
     sa.CheckConstraint(f"silver BETWEEN 0 AND {MOST_RESOURCES}", name="player_silver"),
     postgresql_with={"fillfactor": 80},  # room to rewrite a row in place when a battle changes it
 )
-"""Every player ever created, with its balances. ``applied_number`` counts the battles that have taken effect,
-``adjustment_number`` the grants since the last of them. A deleted player stays, and so does its name."""
+"""Every player ever created, with its balances. ``applied_number`` counts the battles that have taken effect, the last
+of them ``last_battle_id``, and ``adjustment_number`` the grants since. A deleted player stays, and so does its name."""
 
-LEDGER = sa.Table(
-    "ledger_entry",
+ADJUSTMENT = sa.Table(
+    "adjustment",
     METADATA,
     sa.Column("player_id", UUID, primary_key=True),
     sa.Column("battle_number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("adjustment_number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("kind", sa.SmallInteger, nullable=False),
-    sa.Column("battle_id", UUID),
     sa.Column("reason", sa.String(REASON_LENGTH)),
     sa.Column("gold_change", sa.Integer, nullable=False),
     sa.Column("silver_change", sa.Integer, nullable=False),
@@ -57,8 +59,8 @@ LEDGER = sa.Table(
     sa.Column("create_time", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Every change of a balance. Battle N of a player is (N, 0), the grants after it are (N, 1), (N, 2) and so on, and the
-opening is (0, 0): so the key is the order, and keeps a battle from taking effect twice."""
+"""What changed balances beside battles. The grants after battle N of a player are (N, 1), (N, 2) and so on, the opening
+is (0, 0): so the key is their place among the battles. All changes together are the view ``ledger_entry``."""
 
 SETTLEMENT = sa.Table(
     "settlement",
@@ -71,10 +73,25 @@ SETTLEMENT = sa.Table(
     sa.Column("silver", sa.Integer, nullable=False),
     sa.Column("void_reason", sa.Text, nullable=False),
     sa.Column("settle_time", sa.BigInteger, nullable=False),
+    *(
+        sa.Column(f"{side}_{name}", kind)
+        for side in SIDES
+        for name, kind in (
+            ("id", UUID),
+            ("number", sa.BigInteger),
+            ("gold", sa.Integer),
+            ("silver", sa.Integer),
+            ("previous", UUID),
+        )
+    ),
     sa.UniqueConstraint("battle_id", name="settlement_battle"),
 )
 """Everything that took effect, in order. ``player_id`` is the winner, or the player whose deletion it is; then there is
-no battle."""
+no battle.
+
+A battle is told from both sides: whose it was, its number among that player's battles, what the player owned after it,
+and the battle before it: so a player's battles are a chain, back from its ``last_battle_id``. A ledger by player would
+have a page for each of them, and every transaction would write hundreds of those."""
 
 SETTLE_HEAD = sa.Table(
     "settle_head",

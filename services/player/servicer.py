@@ -145,12 +145,11 @@ class PlayerServicer(player_pb2_grpc.PlayerServiceServicer):
             wrong.uuid("player_id", request.player_id)
             size = wrong.page_size(request.page_size)
             cursor = wrong.page_token(scope, request.page_token)
-        before = (int(cursor[0]), int(cursor[1])) if cursor else None
-        entries = await self._database.read(store.list_entries, request.player_id, before, size + 1)
-        page = entries[:size]
+        before = store.LedgerCursor(*cursor) if cursor else None
+        entries, rest = await self._database.read(store.list_entries, request.player_id, before, size)
         return player_pb2.ListLedgerEntriesResponse(
-            ledger_entries=map(_to_entry, page),
-            next_page_token=pages.encode_token(scope, list(page[-1].place)) if len(entries) > size else "",
+            ledger_entries=map(_to_entry, entries),
+            next_page_token=pages.encode_token(scope, list(rest)) if rest else "",
         )
 
 

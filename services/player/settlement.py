@@ -184,16 +184,15 @@ def recall(
 
     Args:
         battle: The battle.
-        ledger: Which battle stands at a number of a player; both numbers of the battle are in it.
-        settlements: The settlements of those battles.
+        ledger: Which battle stands at a number of a player, as far as the battle itself stands there.
+        settlements: The settlement of the battle, where there is one.
     """
     for player_id, number in (
         (battle.challenger_id, battle.challenger_number),
         (battle.opponent_id, battle.opponent_number),
     ):
-        settled = ledger[player_id, number]
-        if settled != battle.battle_id:
-            return Conflict(f"another battle, {settled}, had number {number} of player {player_id}")
+        if ledger.get((player_id, number)) != battle.battle_id:
+            return Conflict(f"another battle had number {number} of player {player_id}")
     return AlreadyApplied(settlements[battle.battle_id])
 
 

@@ -1,21 +1,19 @@
-"""Settlements in SQL: the accounts under lock, the ledger, and the settle sequence.
+"""Settlements in SQL: the accounts under lock, and the settle sequence.
 
 Every function takes a connection and runs inside its caller's transaction.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from services.common import bulk, crash
-from services.player.players import Kind
-from services.player.schema import LEDGER, PLAYER, SETTLE_HEAD, SETTLEMENT
+from services.player.schema import PLAYER, SETTLE_HEAD, SETTLEMENT, SIDES
 from services.player.settlement import (
     Account,
     Applied,
     Change,
-    Entry,
     FoughtBattle,
     Result,
     Round,
@@ -43,6 +41,7 @@ _LOCKED_ACCOUNTS = (
         PLAYER.c.silver,
         PLAYER.c.resources_stolen,
         PLAYER.c.delete_time.is_not(None),
+        PLAYER.c.last_battle_id,
     )
     .where(bulk.among(PLAYER.c.player_id, "player_ids"))
     .order_by(PLAYER.c.player_id)  # one order, so that two replicas wait for each other in turn instead of for ever
@@ -69,10 +68,11 @@ _SETTLEMENTS = sa.select(
     SETTLEMENT.c.void_reason,
     SETTLEMENT.c.settle_time,
 )
+_SIDES = [SETTLEMENT.c[f"{side}_{name}"] for side in SIDES for name in ("id", "number", "gold", "silver", "previous")]
 _OF_BATTLES = _SETTLEMENTS.where(bulk.among(SETTLEMENT.c.battle_id, "battle_ids"))
-_AT_NUMBERS = sa.select(LEDGER.c.player_id, LEDGER.c.battle_number, LEDGER.c.battle_id).where(
-    bulk.matching([LEDGER.c.player_id, LEDGER.c.battle_number], "numbers"), LEDGER.c.adjustment_number == 0
-)
+_NUMBERS_OF_BATTLES = sa.select(
+    *(SETTLEMENT.c[f"{side}_{name}"] for side in SIDES for name in ("id", "number")), SETTLEMENT.c.battle_id
+).where(bulk.among(SETTLEMENT.c.battle_id, "battle_ids"))
 
 
 class DayScore(NamedTuple):
@@ -100,11 +100,13 @@ def now(connection: sa.Connection) -> int:
 
 def settle(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> list[Result]:
     """Lets battles take effect whose turn has come. Returns what became of each, in the order given."""
-    accounts = _lock(connection, {player_id for b in battles for player_id in (b.challenger_id, b.opponent_id)})
+    player_ids = {player_id for b in battles for player_id in (b.challenger_id, b.opponent_id)}
+    locked = connection.execute(_LOCKED_ACCOUNTS, {"player_ids": player_ids}).all()
+    accounts = {row[0]: Account(*row[:-1]) for row in locked}
     decided = decide(accounts, battles)
     settlements = {}
     if decided.changes:
-        settlements = _write(connection, accounts, decided)
+        settlements = _write(connection, accounts, {row[0]: row[-1] for row in locked}, decided)
         crash.point("settle.before_commit")
     used = [battle for battle, decision in zip(battles, decided.decisions, strict=True) if decision is Turn.USED]
     recalled = _recall(connection, used) if used else iter(())
@@ -119,23 +121,27 @@ def settle(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> list[R
     return results
 
 
-def append(connection: sa.Connection, changes: Sequence[Change], time: int) -> list[Settlement]:
+def append(
+    connection: sa.Connection, changes: Sequence[Change], time: int, sides: Sequence[Sequence[object]] = ()
+) -> list[Settlement]:
     """Puts changes at the end of the settle sequence.
 
     Call it last: from here to the commit, no other replica can settle anything.
 
     Args:
+        changes: What takes effect: battles, or something else.
         time: The database's time, read in this transaction.
+        sides: For battles, both sides of each.
     """
     end = connection.execute(_MOVED_HEAD, {"count": len(changes), "time": time}).one()
     first = end.last_sequence - len(changes) + 1
     settlements = [Settlement(first + index, change, end.last_time) for index, change in enumerate(changes)]
-    bulk.insert(
-        connection,
-        SETTLEMENT,
-        [column.name for column in _SETTLEMENTS.selected_columns],
-        [(sequence, *change, settle_time) for sequence, change, settle_time in settlements],
-    )
+    columns = [*_SETTLEMENTS.selected_columns, *(_SIDES if sides else ())]
+    rows = [
+        (sequence, *change, settle_time, *side)
+        for (sequence, change, settle_time), side in zip(settlements, sides or [()] * len(changes), strict=True)
+    ]
+    bulk.insert(connection, SETTLEMENT, [column.name for column in columns], rows)
     return settlements
 
 
@@ -174,35 +180,37 @@ def snapshot(connection: sa.Connection, part_size: int) -> Iterator[SnapshotPart
             yield SnapshotPart(last, scores=[DayScore(*row) for row in rows])
 
 
-def _lock(connection: sa.Connection, player_ids: Collection[str]) -> dict[str, Account]:
-    return {row[0]: Account(*row) for row in connection.execute(_LOCKED_ACCOUNTS, {"player_ids": player_ids}).all()}
-
-
-def _write(connection: sa.Connection, accounts: dict[str, Account], decided: Round) -> dict[str | None, Settlement]:
+def _write(
+    connection: sa.Connection, accounts: dict[str, Account], last_battle_ids: dict[str, str | None], decided: Round
+) -> dict[str | None, Settlement]:
     time = now(connection)
+    sides: list[list[object]] = []
+    for entry in decided.entries:
+        previous = last_battle_ids[entry.player_id]
+        sides.append([entry.player_id, entry.battle_number, entry.gold_balance, entry.silver_balance, previous])
+        last_battle_ids[entry.player_id] = entry.battle_id
     changed = (accounts[player_id] for player_id in {entry.player_id for entry in decided.entries})
     bulk.update(
         connection,
         PLAYER,
         "player_id",
-        ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time"],
-        [(a.applied_number, 0, a.gold, a.silver, a.resources_stolen, time, a.player_id) for a in changed],
+        ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time", "last_battle_id"],
+        [
+            (a.applied_number, 0, a.gold, a.silver, a.resources_stolen, time, last_battle_ids[a.player_id], a.player_id)
+            for a in changed
+        ],
     )
-    bulk.insert(
-        connection,
-        LEDGER,
-        [*Entry._fields, "adjustment_number", "kind", "create_time"],
-        [(*entry, 0, Kind.BATTLE, time) for entry in decided.entries],
-    )
-    return {s.change.battle_id: s for s in append(connection, decided.changes, time)}
+    both = [[*challenger, *opponent] for challenger, opponent in zip(sides[::2], sides[1::2], strict=True)]
+    return {s.change.battle_id: s for s in append(connection, decided.changes, time, both)}
 
 
 def _recall(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> Iterator[Result]:
-    numbers = {(b.challenger_id, b.challenger_number) for b in battles}
-    numbers |= {(b.opponent_id, b.opponent_number) for b in battles}
-    entries = connection.execute(_AT_NUMBERS, {"numbers": numbers}).all()
-    ledger = {(row.player_id, row.battle_number): row.battle_id for row in entries}
-    rows = connection.execute(_OF_BATTLES, {"battle_ids": {battle.battle_id for battle in battles}}).all()
+    parameters = {"battle_ids": {battle.battle_id for battle in battles}}
+    ledger: dict[tuple[str, int], str] = {}
+    for row in connection.execute(_NUMBERS_OF_BATTLES, parameters).all():
+        ledger[row.challenger_id, row.challenger_number] = row.battle_id
+        ledger[row.opponent_id, row.opponent_number] = row.battle_id
+    rows = connection.execute(_OF_BATTLES, parameters).all()
     settlements = {row.battle_id: _to_settlement(row) for row in rows}
     return (recall(battle, ledger, settlements) for battle in battles)
 

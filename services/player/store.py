@@ -3,25 +3,37 @@
 Every function takes a connection and runs inside its caller's transaction.
 """
 
+import operator
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from services.common import bulk
 from services.common.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Violation
 from services.player.players import MOST_RESOURCES, Kind, LedgerEntry, NewPlayer, Player
-from services.player.schema import LEDGER, PLAYER, REQUEST
+from services.player.schema import ADJUSTMENT, PLAYER, REQUEST, SETTLEMENT
 from services.player.settlement import Change, Effect
 from services.player.settlement_store import append, now
 
 _PLAYERS = [PLAYER.c[name] for name in Player._fields]
-_ENTRIES = [LEDGER.c[name] for name in LedgerEntry._fields]
+_ADJUSTMENT_FIELDS = [name for name in LedgerEntry._fields if name in ADJUSTMENT.c]
 _EXISTS = PLAYER.c.delete_time.is_(None)
 _FOUND = sa.select(*_PLAYERS).where(bulk.among(PLAYER.c.player_id, "player_ids"), _EXISTS)
 """Built once, for that takes longer than to run it."""
 _LAST_CHARACTER = "\U0010ffff"
 """Sorts behind every character that a name can have."""
+
+
+_PLACE = operator.attrgetter("place")
+
+
+class LedgerCursor(NamedTuple):
+    """Where a page of a ledger ended: the place of its last entry, and the newest battle before that."""
+
+    battle_number: int
+    adjustment_number: int
+    battle_id: str | None
 
 
 class Request(NamedTuple):
@@ -175,25 +187,28 @@ def grant(connection: sa.Connection, player_id: str, gold: int, silver: int, rea
 
 
 def list_entries(
-    connection: sa.Connection, player_id: str, before: tuple[int, int] | None, limit: int
-) -> list[LedgerEntry]:
-    """Returns ledger entries of a player, newest first.
+    connection: sa.Connection, player_id: str, before: LedgerCursor | None, limit: int
+) -> tuple[list[LedgerEntry], LedgerCursor | None]:
+    """Returns ledger entries of a player, newest first, and where to go on; None at the end.
 
     Args:
-        before: The battle number and adjustment number of the entry that comes before the first; None to begin at the
-            newest.
+        before: Where the entries before these ended; None to begin at the newest.
         limit: How many at most.
 
     Raises:
         NotFound: There is no such player, or no longer.
     """
-    get(connection, player_id)
-    place = [LEDGER.c.battle_number, LEDGER.c.adjustment_number]
-    found = sa.select(*_ENTRIES).where(LEDGER.c.player_id == player_id)
-    if before:
-        found = found.where(sa.tuple_(*place) < sa.tuple_(*before, types=[column.type for column in place]))
-    found = found.order_by(*(column.desc() for column in place)).limit(limit)
-    return [LedgerEntry(*row) for row in connection.execute(found).all()]
+    newest = sa.select(PLAYER.c.last_battle_id).where(PLAYER.c.player_id == player_id, _EXISTS)
+    player = connection.execute(newest).one_or_none()
+    if player is None:
+        raise NotFound("player", player_id)
+    battles = _list_battles(connection, player_id, before.battle_id if before else player.last_battle_id, limit + 1)
+    every = sorted([*battles, *_list_adjustments(connection, player_id, before, limit + 1)], key=_PLACE, reverse=True)
+    page = every[:limit]
+    if len(every) == len(page):
+        return page, None
+    rest = battles[sum(entry.kind == Kind.BATTLE for entry in page) :]
+    return page, LedgerCursor(*page[-1].place, rest[0].battle_id if rest else None)
 
 
 def _claim(connection: sa.Connection, request: Request, player_id: str, time: int) -> str | None:
@@ -216,4 +231,38 @@ def _claim(connection: sa.Connection, request: Request, player_id: str, time: in
 
 
 def _enter(connection: sa.Connection, player_id: str, entry: LedgerEntry) -> None:
-    connection.execute(sa.insert(LEDGER).values(player_id=player_id, **entry._asdict()))
+    values = {name: getattr(entry, name) for name in _ADJUSTMENT_FIELDS}
+    connection.execute(sa.insert(ADJUSTMENT).values(player_id=player_id, **values))
+
+
+def _list_battles(connection: sa.Connection, player_id: str, newest: str | None, limit: int) -> list[LedgerEntry]:
+    """Returns a player's entries of battles, along the chain. Only as many are read as are asked for."""
+    chain = sa.select(SETTLEMENT).where(SETTLEMENT.c.battle_id == newest).cte("chain", recursive=True)
+    mine = chain.c.challenger_id == player_id
+    previous = sa.case((mine, chain.c.challenger_previous), else_=chain.c.opponent_previous)
+    chain = chain.union_all(sa.select(SETTLEMENT).join(chain, SETTLEMENT.c.battle_id == previous))
+    return (
+        [_of_battle(player_id, row) for row in connection.execute(sa.select(chain).limit(limit)).all()]
+        if newest
+        else []
+    )
+
+
+def _of_battle(player_id: str, row: Any) -> LedgerEntry:
+    number, gold, silver = row.opponent_number, row.opponent_gold, row.opponent_silver
+    if row.challenger_id == player_id:
+        number, gold, silver = row.challenger_number, row.challenger_gold, row.challenger_silver
+    sign = 1 if row.player_id == player_id else -1  # where nobody won there is nothing to win
+    changes = sign * row.gold, sign * row.silver
+    return LedgerEntry(number, 0, Kind.BATTLE, row.battle_id, None, *changes, gold, silver, row.settle_time)
+
+
+def _list_adjustments(
+    connection: sa.Connection, player_id: str, before: LedgerCursor | None, limit: int
+) -> list[LedgerEntry]:
+    place = [ADJUSTMENT.c.battle_number, ADJUSTMENT.c.adjustment_number]
+    found = sa.select(*(ADJUSTMENT.c[name] for name in _ADJUSTMENT_FIELDS)).where(ADJUSTMENT.c.player_id == player_id)
+    if before:
+        found = found.where(sa.tuple_(*place) < sa.tuple_(*before[:2], types=[column.type for column in place]))
+    found = found.order_by(*(column.desc() for column in place)).limit(limit)
+    return [LedgerEntry(**row._mapping, battle_id=None) for row in connection.execute(found).all()]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from services.common.clock import from_timestamp
 from services.common.database import Database
 from services.player.players import MOST_RESOURCES
-from services.player.schema import LEDGER, SETTLE_HEAD
+from services.player.schema import SETTLE_HEAD
 from skirmish.player.v1 import player_pb2, settlement_pb2
 from tests.player import CHALLENGER_WON, DRAW, PLAYER_DELETED, VOIDED, PlayerService, Season, migrate, serving
 
@@ -130,18 +130,20 @@ async def test_grants_keep_their_place_between_battles(service: PlayerService, d
 
     entries = [(entry.battle_number, entry.gold_change) for entry in await service.ledger(a)]
     assert entries == [(0, 1000), (0, 100), (1, 100), (1, 100), (1, 100), (2, -140)]
-    request = player_pb2.ListLedgerEntriesRequest(player_id=a, page_size=2)
-    paged = []
-    while True:
-        page = await service.players.ListLedgerEntries(request)
-        paged += [(entry.battle_number, entry.gold_change) for entry in page.ledger_entries]
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            break
-    assert paged == entries[::-1]
-    places = sa.select(LEDGER.c.battle_number, LEDGER.c.adjustment_number).where(LEDGER.c.player_id == a)
+    for page_size in range(1, len(entries) + 2):
+        request = player_pb2.ListLedgerEntriesRequest(player_id=a, page_size=page_size)
+        paged = []
+        while True:
+            page = await service.players.ListLedgerEntries(request)
+            assert 0 < len(page.ledger_entries) <= page_size
+            paged += [(entry.battle_number, entry.gold_change) for entry in page.ledger_entries]
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
+        assert paged == entries[::-1]
+    places = sa.text("SELECT battle_number, adjustment_number FROM ledger_entry WHERE player_id = :a")
     database = Database(database_url)
-    stored = await database.read(lambda connection: [tuple(row) for row in connection.execute(places)])
+    stored = await database.read(lambda connection: [tuple(row) for row in connection.execute(places, {"a": a})])
     await database.close()
     assert sorted(stored) == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0)]
 
@@ -241,7 +243,7 @@ async def test_what_can_not_be_is_a_conflict_and_holds_nothing_up(service: Playe
 
     assert [result.status for result in results] == [CONFLICT] * len(conflicts) + [APPLIED]
     assert all(result.conflict for result in results[:-1])
-    assert first.battle_id in results[0].conflict
+    assert "number 1 of player" in results[0].conflict
     assert unknown in results[5].conflict
     assert unknown in results[6].conflict
     await assert_books_are_right(service, [a, b], [first, good])

@@ -151,7 +151,8 @@ def _copy_players(world: World, engine: sa.Engine) -> None:
             connection.execute(sa.insert(player_schema.PLAYER).values(values))
         for (player_id, _, _), entry in world.player_tables.ledger.items():
             assert entry.kind == Kind.OPENING
-            connection.execute(sa.insert(player_schema.LEDGER).values(player_id=player_id, **entry._asdict()))
+            values = {name: value for name, value in entry._asdict().items() if name in player_schema.ADJUSTMENT.c}
+            connection.execute(sa.insert(player_schema.ADJUSTMENT).values(player_id=player_id, **values))
 
 
 def _compare_rows(world: World, battle_engine: sa.Engine, player_engine: sa.Engine) -> None:
@@ -173,7 +174,7 @@ def _compare_rows(world: World, battle_engine: sa.Engine, player_engine: sa.Engi
         owned = {row.player_id: (row.gold, row.silver, row.applied_number, row.adjustment_number) for row in rows}
         ledger = {
             (row.player_id, row.battle_number, row.adjustment_number): (row.kind, row.battle_id, row.gold_balance)
-            for row in connection.execute(sa.select(player_schema.LEDGER))
+            for row in connection.execute(sa.text("SELECT * FROM ledger_entry"))
         }
         last = connection.execute(sa.select(player_schema.SETTLE_HEAD)).one()
     assert owned == {

@@ -1,4 +1,4 @@
-"""A chain of each player's battles, in place of two indexes on players."""
+"""A chain of each player's battles, in place of two indexes on players; request ids are ordered by themselves."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,6 +23,8 @@ def upgrade() -> None:
         for side in SIDES:
             battle.add_column(sa.Column(f"{side}_previous", sa.BigInteger))
             battle.drop_constraint(f"battle_{side}_number", type_="unique")
+        battle.drop_constraint("battle_request", type_="unique")
+        battle.create_unique_constraint("battle_request", ["request_id", "challenger_id"])
     for side in SIDES:
         op.execute(
             f"{STEPS} UPDATE battle SET {side}_previous = step.previous FROM step "
