@@ -198,12 +198,14 @@ def list_entries(
     Raises:
         NotFound: There is no such player, or no longer.
     """
-    newest = sa.select(PLAYER.c.last_battle_id).where(PLAYER.c.player_id == player_id, _EXISTS)
-    player = connection.execute(newest).one_or_none()
+    # From where the ledger is now, for the statements below may see what is written after this one.
+    newest = PLAYER.c.applied_number, PLAYER.c.adjustment_number + 1, PLAYER.c.last_battle_id
+    player = connection.execute(sa.select(*newest).where(PLAYER.c.player_id == player_id, _EXISTS)).one_or_none()
     if player is None:
         raise NotFound("player", player_id)
-    battles = _list_battles(connection, player_id, before.battle_id if before else player.last_battle_id, limit + 1)
-    every = sorted([*battles, *_list_adjustments(connection, player_id, before, limit + 1)], key=_PLACE, reverse=True)
+    start = before or LedgerCursor(*player)
+    battles = _list_battles(connection, player_id, start.battle_id, limit + 1)
+    every = sorted([*battles, *_list_adjustments(connection, player_id, start, limit + 1)], key=_PLACE, reverse=True)
     page = every[:limit]
     if len(every) == len(page):
         return page, None
@@ -237,15 +239,13 @@ def _enter(connection: sa.Connection, player_id: str, entry: LedgerEntry) -> Non
 
 def _list_battles(connection: sa.Connection, player_id: str, newest: str | None, limit: int) -> list[LedgerEntry]:
     """Returns a player's entries of battles, along the chain. Only as many are read as are asked for."""
+    if newest is None:
+        return []
     chain = sa.select(SETTLEMENT).where(SETTLEMENT.c.battle_id == newest).cte("chain", recursive=True)
     mine = chain.c.challenger_id == player_id
     previous = sa.case((mine, chain.c.challenger_previous), else_=chain.c.opponent_previous)
     chain = chain.union_all(sa.select(SETTLEMENT).join(chain, SETTLEMENT.c.battle_id == previous))
-    return (
-        [_of_battle(player_id, row) for row in connection.execute(sa.select(chain).limit(limit)).all()]
-        if newest
-        else []
-    )
+    return [_of_battle(player_id, row) for row in connection.execute(sa.select(chain).limit(limit)).all()]
 
 
 def _of_battle(player_id: str, row: Any) -> LedgerEntry:
@@ -257,12 +257,13 @@ def _of_battle(player_id: str, row: Any) -> LedgerEntry:
     return LedgerEntry(number, 0, Kind.BATTLE, row.battle_id, None, *changes, gold, silver, row.settle_time)
 
 
-def _list_adjustments(
-    connection: sa.Connection, player_id: str, before: LedgerCursor | None, limit: int
-) -> list[LedgerEntry]:
+def _list_adjustments(connection: sa.Connection, player_id: str, before: LedgerCursor, limit: int) -> list[LedgerEntry]:
     place = [ADJUSTMENT.c.battle_number, ADJUSTMENT.c.adjustment_number]
-    found = sa.select(*(ADJUSTMENT.c[name] for name in _ADJUSTMENT_FIELDS)).where(ADJUSTMENT.c.player_id == player_id)
-    if before:
-        found = found.where(sa.tuple_(*place) < sa.tuple_(*before[:2], types=[column.type for column in place]))
-    found = found.order_by(*(column.desc() for column in place)).limit(limit)
+    found = (
+        sa.select(*(ADJUSTMENT.c[name] for name in _ADJUSTMENT_FIELDS))
+        .where(ADJUSTMENT.c.player_id == player_id)
+        .where(sa.tuple_(*place) < sa.tuple_(*before[:2], types=[column.type for column in place]))
+        .order_by(*(column.desc() for column in place))
+        .limit(limit)
+    )
     return [LedgerEntry(**row._mapping, battle_id=None) for row in connection.execute(found).all()]

@@ -5,8 +5,12 @@ import uuid
 
 import grpc
 import pytest
+import sqlalchemy as sa
 
-from services.player.players import MOST_RESOURCES
+from services.common import clock
+from services.common.database import Database
+from services.player import store
+from services.player.players import MOST_RESOURCES, LedgerEntry, NewPlayer
 from skirmish.player.v1 import player_pb2
 from tests.player import PlayerService, migrate, new_name, refusal, serving
 
@@ -238,3 +242,28 @@ async def test_a_grant_to_somebody_unknown_leaves_its_request_id_free(player_ser
     player = await player_service.create(gold=0)
 
     assert (await grant(player_service, player.player_id, gold=5, request_id=request_id)).gold == 5
+
+
+async def test_a_page_of_a_ledger_is_that_of_one_moment(database_url: str) -> None:
+    await migrate(database_url)
+    database, another = Database(database_url), Database(database_url)
+    player_id = clock.uuid7()
+    new = NewPlayer("Ada", "", 100, 100, 70, 100, 10)
+    await database.write(store.create, player_id, new, store.Request("CreatePlayer", "", b""))
+    granted: list[bool] = []
+
+    def meanwhile(*_: object) -> None:
+        if not granted:  # after the first statement of those that read a page
+            granted.append(True)
+            with another.engine.begin() as connection:
+                store.grant(connection, player_id, 5, 0, "meanwhile", store.Request("GrantResources", "", b""))
+
+    def read(connection: sa.Connection) -> list[LedgerEntry]:
+        sa.event.listen(connection, "after_cursor_execute", meanwhile)
+        return store.list_entries(connection, player_id, None, 10)[0]
+
+    assert [entry.gold_change for entry in await database.read(read)] == [100]
+    entries, _ = await database.read(store.list_entries, player_id, None, 10)
+    assert [entry.gold_change for entry in entries] == [5, 100]
+    await database.close()
+    await another.close()
