@@ -109,7 +109,9 @@ def finish(connection: sa.Connection, ended: Collection[Battle], reports: Mappin
         )
         for b in ended
     ]
-    bulk.update(connection, BATTLE, "sequence", _ENDING, rows, where=f"battle.state = {State.QUEUED:d}")
+    # The sum keeps from PostgreSQL that hardly any battle is queued. Else it begins with those and, where there are
+    # more than its statistics say, holds each against every row: seven times the time of all statements.
+    bulk.update(connection, BATTLE, "sequence", _ENDING, rows, where=f"battle.state + 0 = {State.QUEUED:d}")
     bulk.insert(
         connection, REPORT, ["sequence", "report"], sorted(reports.items()), on_conflict="(sequence) DO NOTHING"
     )

@@ -16,6 +16,7 @@ from services.battle.rules import Combatant, Outcome
 from services.battle.schema import METADATA
 from services.common import clock, migrations
 from services.common.database import Database
+from tests import servers
 
 A, B, C = (clock.uuid7() for _ in range(3))
 PLAYERS = {player_id: Combatant(player_id, 70, 100, 10) for player_id in (A, B, C)}
@@ -185,6 +186,27 @@ async def test_battles_are_found_without_a_look_at_every_one(
     await database.close()
     assert "battle" in told
     assert "SCAN battle'" not in told, told
+
+
+async def test_finishing_is_planned_well_where_statistics_know_of_no_waiting_battle(postgresql_url: str) -> None:
+    database = Database(servers.new_postgresql_database(postgresql_url))
+    migrations.migrate(database, "services.battle")
+    first = await submit(database, *[("", A, B)] * 1000)
+    await database.write(store.finish, [settled(battle) for battle in first], {})
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+    waiting = await submit(database, *[("", B, C)] * 1000)
+    seen: list[tuple[str, Any]] = []
+
+    def plan(connection: sa.Connection) -> str:
+        sa.event.listen(connection, "before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
+        store.finish(connection, [settled(battle) for battle in waiting[:50]], {})
+        ((statement, parameters),) = [one for one in seen if "UPDATE battle " in one[0]]
+        return "\n".join(map(str, connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)))
+
+    told = await database.write(plan)
+    await database.close()
+    assert "Join Filter" not in told, told  # each against each
 
 
 async def test_what_is_due_is_taken_by_one_caller_with_growing_pauses(database: Database) -> None:
