@@ -201,7 +201,7 @@ def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself; see below
-        connection.execute("PRAGMA journal_mode = WAL")
+        _keep_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA cache_size = -65536")
@@ -212,3 +212,16 @@ def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Gives a database its write-ahead log. Two that do so in a new one at once do not wait for each other."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if attempt == TRIES:
+                raise
+            time.sleep(0.005 * 2**attempt)
+        else:
+            return

@@ -60,6 +60,7 @@ def run_environment(metadata: sa.MetaData, package: str) -> None:
         target_metadata=metadata,
         version_table=version_table(package),
         render_as_batch=True,
+        transactional_ddl=True,  # also on SQLite: all steps or none, and nobody else's between two of them
     )
     with context.begin_transaction():
         context.run_migrations()
