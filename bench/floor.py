@@ -8,7 +8,6 @@ Usage: python -m bench.floor PLAN, with a pickled plan; prints the seconds that 
 """
 
 import asyncio
-import itertools
 import multiprocessing
 import pickle
 import sys
@@ -35,14 +34,11 @@ from services.leaderboard import store as board_store
 from services.leaderboard.boards import DAY, Change
 from services.leaderboard.settings import LeaderboardSettings
 from services.player import settlement, settlement_store
-from services.player.schema import PLAYER, SETTLEMENT, SIDES
+from services.player.schema import PLAYER, SETTLEMENT, SIDE_COLUMNS
 
 FINISHED_AT_ONCE = 256
 """Battles that a worker takes at once, and so stores at once."""
-SUBMITTED = [column.name for column in schema.BATTLE.columns if not column.nullable]
-SUBMITTED += ["challenger_previous", "opponent_previous", "request_id"]
 QUEUED = ["sequence", "challenger_id", "next_publish_time", "published", "failures"]
-ACCOUNT = ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time", "last_battle_id"]
 PLAYERS, BATTLES = "PLAYER_DATABASE_URL", "BATTLE_DATABASE_URL"
 PACKAGES = {PLAYERS: "services.player", BATTLES: "services.battle"}
 
@@ -181,7 +177,7 @@ def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder
             places[b.opponent.player_id] = b.opponent_number, b.sequence
         submissions.append(
             Submission(
-                battles=[tuple(stored[b.sequence][name] for name in SUBMITTED) for b in part],
+                battles=[tuple(stored[b.sequence][name] for name in store.INSERTED) for b in part],
                 queued=[(b.sequence, b.challenger.player_id, b.submit_time, 1, 0) for b in part],
                 places=[(player_id, *place) for player_id, place in places.items()],
                 last_sequence=part[-1].sequence,
@@ -196,15 +192,16 @@ def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder
         done += len(together)
         ended = [by_id[row.battle_id] for row in together]
         needed = max(needed, done, *(b.sequence - first + 1 for b in ended))
+        sides = [tuple(getattr(row, name) for name in SIDE_COLUMNS) for row in together]
         accounts = {}
-        for row in together:
-            for one, number, gold, silver, _ in _sides(row):
+        for row, both in zip(together, sides, strict=True):
+            for one, number, gold, silver, _ in (both[:5], both[5:]):
                 accounts[one] = (number, 0, gold, silver, 0, when, row.battle_id, one)
         settlements.append(
             Settlement(
                 needed=needed,
                 accounts=list(accounts.values()),
-                sides=[tuple(itertools.chain(*_sides(row))) for row in together],
+                sides=sides,
                 changes=[settlement.Change(*(getattr(row, n) for n in settlement.Change._fields)) for row in together],
                 time=when,
                 finishes=[
@@ -219,11 +216,6 @@ def _make_plan(battle_url: str, player_url: str, count: int, recorder: _Recorder
             )
         )
     return Plan(players, submissions, settlements, recorder.script)
-
-
-def _sides(row: Any) -> list[list[Any]]:
-    names = ("id", "number", "gold", "silver", "previous")
-    return [[getattr(row, f"{side}_{name}") for name in names] for side in SIDES]
 
 
 def _prepare(plan: Plan) -> None:
@@ -255,7 +247,7 @@ def _submit(plan: Plan, client: Redis) -> None:
     engine = Database(plan.databases[BATTLES]).engine
     for one in plan.submissions:
         with engine.begin() as connection:
-            bulk.insert(connection, schema.BATTLE, SUBMITTED, one.battles)
+            bulk.insert(connection, schema.BATTLE, store.INSERTED, one.battles)
             bulk.insert(connection, schema.QUEUE, QUEUED, one.queued)
             bulk.insert(
                 connection,
@@ -283,7 +275,7 @@ def _settle(plan: Plan, client: Redis) -> None:
                 entry_ids.append(entry_id)
                 taken += 1
         with players.begin() as connection:
-            bulk.update(connection, PLAYER, "player_id", ACCOUNT, one.accounts)
+            bulk.update(connection, PLAYER, "player_id", settlement_store.ACCOUNT_COLUMNS, one.accounts)
             settlement_store.append(connection, one.changes, one.time, one.sides)
         for finish in one.finishes:
             with battles.begin() as connection:

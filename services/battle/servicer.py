@@ -76,7 +76,7 @@ class BattleServicer(battle_pb2_grpc.BattleServiceServicer):
             known = request.state in battle_pb2.Battle.State.values()
             wrong.check(known, "state", "must be QUEUED, SETTLED or VOIDED, or left out for all")
         state = State(request.state) if request.state else None
-        scope = ("battles by sequence", request.player_id, request.state)  # no number of a player, as it once was
+        scope = ("ListBattles", "sequence", request.player_id, request.state)
         cursor = pages.decode_token(scope, request.page_token)
         before = int(cursor[0]) if cursor else None
         battles = await self._database.read(store.list_battles, request.player_id or None, state, before, size + 1)

@@ -17,7 +17,8 @@ from services.common import bulk, crash
 from services.common.errors import SkirmishError
 
 _PLACED = [column.name for column in BATTLE.columns if not column.nullable]
-_INSERTED = [*_PLACED, "challenger_previous", "opponent_previous", "request_id"]
+INSERTED = [*_PLACED, "challenger_previous", "opponent_previous", "request_id"]
+"""What a submission writes of a battle."""
 MOVE_PLAYER = "(player_id) DO UPDATE SET last_number = excluded.last_number, last_sequence = excluded.last_sequence"
 """What follows ON CONFLICT where players' last places are written."""
 _ENDING = ["state", "outcome", "gold_stolen", "silver_stolen", "void_reason", "settle_time"]
@@ -74,7 +75,7 @@ def submit(
             previous = map(last_sequences.get, ids)
             rows.append((*_to_row(battle), *previous, request_ids[id(battle)] or None))
             last_sequences.update(dict.fromkeys(ids, battle.sequence))
-        bulk.insert(connection, BATTLE, _INSERTED, rows)
+        bulk.insert(connection, BATTLE, INSERTED, rows)
         bulk.insert(
             connection,
             QUEUE,

@@ -155,7 +155,7 @@ class Database:
                             attempt=attempt,
                             problem=str(getattr(error, "orig", error)),
                         )
-                        time.sleep(random.uniform(0.5, 1.5) * 0.005 * 2**attempt)  # noqa: S311
+                        _pause(attempt)
                     elif unavailable := _unavailable(error):
                         raise unavailable from error
                     else:
@@ -169,8 +169,16 @@ def _rolled_back(error: sa.exc.SQLAlchemyError) -> bool:
     """Tells whether the database itself ended the transaction, for sure without committing it."""
     origin = error.orig if isinstance(error, sa.exc.DBAPIError) else None
     if isinstance(origin, sqlite3.OperationalError):
-        return origin.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        return _is_busy(origin)
     return getattr(origin, "sqlstate", None) in ("40001", "40P01")
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0.5, 1.5) * 0.005 * 2**attempt)  # noqa: S311
 
 
 def _unavailable(error: sa.exc.SQLAlchemyError) -> Unavailable | None:
@@ -219,9 +227,9 @@ def _keep_log(connection: sqlite3.Connection) -> None:
     for attempt in range(1, TRIES + 1):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if attempt == TRIES:
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or attempt == TRIES:
                 raise
-            time.sleep(0.005 * 2**attempt)
+            _pause(attempt)
         else:
             return

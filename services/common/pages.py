@@ -4,11 +4,10 @@ import base64
 import binascii
 import hashlib
 import json
-from typing import Any
 
 from services.common.errors import InvalidArgument, Violation
 
-Cursor = list[Any]
+Cursor = list[int | str]
 """Where a page ended, in whatever numbers and texts the list is ordered by."""
 
 

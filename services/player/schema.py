@@ -4,6 +4,8 @@ There are no foreign keys: every row that could be pointed at is written in the 
 no row is ever deleted, so a check for each row of the ledger would cost much and find nothing.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
@@ -16,7 +18,16 @@ METADATA = sa.MetaData()
 _NAME = sa.String(NAME_LENGTH).with_variant(postgresql.VARCHAR(NAME_LENGTH, collation="C"), "postgresql")
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # INTEGER makes it SQLite's own row number
 
-SIDES = ("challenger", "opponent")
+_SIDE: dict[str, Any] = {
+    "id": UUID,
+    "number": sa.BigInteger,
+    "gold": sa.Integer,
+    "silver": sa.Integer,
+    "previous": UUID,
+}
+_SIDES = {f"{side}_{name}": kind for side in ("challenger", "opponent") for name, kind in _SIDE.items()}
+SIDE_COLUMNS = list(_SIDES)
+"""The columns of SETTLEMENT that tell of both sides of a battle: five of the challenger, then five of the opponent."""
 
 PLAYER = sa.Table(
     "player",
@@ -73,17 +84,7 @@ SETTLEMENT = sa.Table(
     sa.Column("silver", sa.Integer, nullable=False),
     sa.Column("void_reason", sa.Text, nullable=False),
     sa.Column("settle_time", sa.BigInteger, nullable=False),
-    *(
-        sa.Column(f"{side}_{name}", kind)
-        for side in SIDES
-        for name, kind in (
-            ("id", UUID),
-            ("number", sa.BigInteger),
-            ("gold", sa.Integer),
-            ("silver", sa.Integer),
-            ("previous", UUID),
-        )
-    ),
+    *(sa.Column(name, kind) for name, kind in _SIDES.items()),
     sa.UniqueConstraint("battle_id", name="settlement_battle"),
 )
 """Everything that took effect, in order. ``player_id`` is the winner, or the player whose deletion it is; then there is

@@ -140,12 +140,12 @@ class PlayerServicer(player_pb2_grpc.PlayerServiceServicer):
     async def ListLedgerEntries(
         self, request: player_pb2.ListLedgerEntriesRequest, context: Context
     ) -> player_pb2.ListLedgerEntriesResponse:
-        scope = ("ledger chain", request.player_id)  # no place in the ledger alone, as it once was
+        scope = ("ListLedgerEntries", "chain", request.player_id)
         with Violations() as wrong:
             wrong.uuid("player_id", request.player_id)
             size = wrong.page_size(request.page_size)
             cursor = wrong.page_token(scope, request.page_token)
-        before = store.LedgerCursor(*cursor) if cursor else None
+        before = store.LedgerCursor(int(cursor[0]), int(cursor[1]), str(cursor[2])) if cursor else None
         entries, rest = await self._database.read(store.list_entries, request.player_id, before, size)
         return player_pb2.ListLedgerEntriesResponse(
             ledger_entries=map(_to_entry, entries),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from services.common import bulk, crash
-from services.player.schema import PLAYER, SETTLE_HEAD, SETTLEMENT, SIDES
+from services.player.schema import PLAYER, SETTLE_HEAD, SETTLEMENT, SIDE_COLUMNS
 from services.player.settlement import (
     Account,
     Applied,
@@ -68,11 +68,25 @@ _SETTLEMENTS = sa.select(
     SETTLEMENT.c.void_reason,
     SETTLEMENT.c.settle_time,
 )
-_SIDES = [SETTLEMENT.c[f"{side}_{name}"] for side in SIDES for name in ("id", "number", "gold", "silver", "previous")]
-_OF_BATTLES = _SETTLEMENTS.where(bulk.among(SETTLEMENT.c.battle_id, "battle_ids"))
-_NUMBERS_OF_BATTLES = sa.select(
-    *(SETTLEMENT.c[f"{side}_{name}"] for side in SIDES for name in ("id", "number")), SETTLEMENT.c.battle_id
+_OF_BATTLES = sa.select(
+    SETTLEMENT.c.challenger_id,
+    SETTLEMENT.c.challenger_number,
+    SETTLEMENT.c.opponent_id,
+    SETTLEMENT.c.opponent_number,
+    *_SETTLEMENTS.selected_columns,
 ).where(bulk.among(SETTLEMENT.c.battle_id, "battle_ids"))
+_APPENDED = [*(column.name for column in _SETTLEMENTS.selected_columns), *SIDE_COLUMNS]
+_NO_SIDES = (None,) * len(SIDE_COLUMNS)
+ACCOUNT_COLUMNS = [
+    "applied_number",
+    "adjustment_number",
+    "gold",
+    "silver",
+    "resources_stolen",
+    "update_time",
+    "last_battle_id",
+]
+"""What a settlement changes of a player."""
 
 
 class DayScore(NamedTuple):
@@ -129,19 +143,18 @@ def append(
     Call it last: from here to the commit, no other replica can settle anything.
 
     Args:
-        changes: What takes effect: battles, or something else.
+        changes: What takes effect.
         time: The database's time, read in this transaction.
-        sides: For battles, both sides of each.
+        sides: For battles, the SIDE_COLUMNS of each.
     """
     end = connection.execute(_MOVED_HEAD, {"count": len(changes), "time": time}).one()
     first = end.last_sequence - len(changes) + 1
     settlements = [Settlement(first + index, change, end.last_time) for index, change in enumerate(changes)]
-    columns = [*_SETTLEMENTS.selected_columns, *(_SIDES if sides else ())]
     rows = [
-        (sequence, *change, settle_time, *side)
-        for (sequence, change, settle_time), side in zip(settlements, sides or [()] * len(changes), strict=True)
+        (sequence, *change, settle_time, *both)
+        for (sequence, change, settle_time), both in zip(settlements, sides or [_NO_SIDES] * len(changes), strict=True)
     ]
-    bulk.insert(connection, SETTLEMENT, [column.name for column in columns], rows)
+    bulk.insert(connection, SETTLEMENT, _APPENDED, rows)
     return settlements
 
 
@@ -194,7 +207,7 @@ def _write(
         connection,
         PLAYER,
         "player_id",
-        ["applied_number", "adjustment_number", "gold", "silver", "resources_stolen", "update_time", "last_battle_id"],
+        ACCOUNT_COLUMNS,
         [
             (a.applied_number, 0, a.gold, a.silver, a.resources_stolen, time, last_battle_ids[a.player_id], a.player_id)
             for a in changed
@@ -207,14 +220,17 @@ def _write(
 def _recall(connection: sa.Connection, battles: Sequence[FoughtBattle]) -> Iterator[Result]:
     parameters = {"battle_ids": {battle.battle_id for battle in battles}}
     ledger: dict[tuple[str, int], str] = {}
-    for row in connection.execute(_NUMBERS_OF_BATTLES, parameters).all():
-        ledger[row.challenger_id, row.challenger_number] = row.battle_id
-        ledger[row.opponent_id, row.opponent_number] = row.battle_id
-    rows = connection.execute(_OF_BATTLES, parameters).all()
-    settlements = {row.battle_id: _to_settlement(row) for row in rows}
+    settlements: dict[str, Settlement] = {}
+    for challenger_id, challenger_number, opponent_id, opponent_number, *row in connection.execute(
+        _OF_BATTLES, parameters
+    ).all():
+        settled = _to_settlement(row)
+        battle_id = str(settled.change.battle_id)
+        settlements[battle_id] = settled
+        ledger[challenger_id, challenger_number] = ledger[opponent_id, opponent_number] = battle_id
     return (recall(battle, ledger, settlements) for battle in battles)
 
 
-def _to_settlement(row: sa.Row[*tuple[Any, ...]]) -> Settlement:
+def _to_settlement(row: Sequence[Any]) -> Settlement:
     sequence, *change, time = row
     return Settlement(sequence, Change(*change), time)

@@ -21,19 +21,17 @@ _ADJUSTMENT_FIELDS = [name for name in LedgerEntry._fields if name in ADJUSTMENT
 _EXISTS = PLAYER.c.delete_time.is_(None)
 _FOUND = sa.select(*_PLAYERS).where(bulk.among(PLAYER.c.player_id, "player_ids"), _EXISTS)
 """Built once, for that takes longer than to run it."""
+_PLACE = operator.attrgetter("place")
 _LAST_CHARACTER = "\U0010ffff"
 """Sorts behind every character that a name can have."""
 
 
-_PLACE = operator.attrgetter("place")
-
-
 class LedgerCursor(NamedTuple):
-    """Where a page of a ledger ended: the place of its last entry, and the newest battle before that."""
+    """Where a page of a ledger ended: the place of its last entry, and the newest battle before that, if any."""
 
     battle_number: int
     adjustment_number: int
-    battle_id: str | None
+    battle_id: str
 
 
 class Request(NamedTuple):
@@ -199,18 +197,18 @@ def list_entries(
         NotFound: There is no such player, or no longer.
     """
     # From where the ledger is now, for the statements below may see what is written after this one.
-    newest = PLAYER.c.applied_number, PLAYER.c.adjustment_number + 1, PLAYER.c.last_battle_id
+    newest = PLAYER.c.applied_number, PLAYER.c.adjustment_number, PLAYER.c.last_battle_id
     player = connection.execute(sa.select(*newest).where(PLAYER.c.player_id == player_id, _EXISTS)).one_or_none()
     if player is None:
         raise NotFound("player", player_id)
-    start = before or LedgerCursor(*player)
+    start = before or LedgerCursor(player.applied_number, player.adjustment_number + 1, player.last_battle_id or "")
     battles = _list_battles(connection, player_id, start.battle_id, limit + 1)
     every = sorted([*battles, *_list_adjustments(connection, player_id, start, limit + 1)], key=_PLACE, reverse=True)
     page = every[:limit]
     if len(every) == len(page):
         return page, None
     rest = battles[sum(entry.kind == Kind.BATTLE for entry in page) :]
-    return page, LedgerCursor(*page[-1].place, rest[0].battle_id if rest else None)
+    return page, LedgerCursor(*page[-1].place, rest[0].battle_id or "" if rest else "")
 
 
 def _claim(connection: sa.Connection, request: Request, player_id: str, time: int) -> str | None:
@@ -237,9 +235,9 @@ def _enter(connection: sa.Connection, player_id: str, entry: LedgerEntry) -> Non
     connection.execute(sa.insert(ADJUSTMENT).values(player_id=player_id, **values))
 
 
-def _list_battles(connection: sa.Connection, player_id: str, newest: str | None, limit: int) -> list[LedgerEntry]:
+def _list_battles(connection: sa.Connection, player_id: str, newest: str, limit: int) -> list[LedgerEntry]:
     """Returns a player's entries of battles, along the chain. Only as many are read as are asked for."""
-    if newest is None:
+    if not newest:
         return []
     chain = sa.select(SETTLEMENT).where(SETTLEMENT.c.battle_id == newest).cte("chain", recursive=True)
     mine = chain.c.challenger_id == player_id
