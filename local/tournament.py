@@ -19,7 +19,9 @@ from skirmish.battle.v1 import battle_pb2, battle_pb2_grpc
 BATCH = 250
 """Battles in one call. The service takes 500; with half of it the bars run more smoothly."""
 QUIET = 2.0
-"""Seconds without news after which the battles still missing are asked for one by one."""
+"""Seconds without news after which the battles still missing are looked up."""
+PAGE = 100
+"""Battles on a page of a list, as many as it takes."""
 
 Battle = battle_pb2.Battle
 
@@ -122,12 +124,13 @@ class Tournament:
         return battle_pb2.SubmitBattleRequest(request_id=request_id, challenger_id=challenger, opponent_id=opponent)
 
     async def _watch(self, opened: asyncio.Event) -> None:
-        """Notes battles as they end, until cancelled. What ends between two streams is looked up later."""
+        """Notes battles as they end, until cancelled, and what has ended between two streams."""
         while True:
             try:
                 stream: Any = self.battles.WatchBattles(battle_pb2.WatchBattlesRequest())
                 await stream.initial_metadata()  # from here on nothing is missed
                 opened.set()
+                await self._look_up_missing()
                 async for battle in stream:
                     self.ended[battle.battle_id] = battle
             except grpc.aio.AioRpcError as error:
@@ -136,7 +139,15 @@ class Tournament:
             await asyncio.sleep(PAUSE)
 
     async def _look_up_missing(self) -> None:
-        for battle_id in self.submitted - self.ended.keys():
-            battle = await call(self.battles.GetBattle, battle_pb2.GetBattleRequest(battle_id=battle_id))
-            if battle.state != Battle.QUEUED:
-                self.ended[battle_id] = battle
+        """Finds battles that no stream has told of among all battles, newest first."""
+        missing = self.submitted - self.ended.keys()
+        request = battle_pb2.ListBattlesRequest(page_size=PAGE)
+        while missing:
+            page = await call(self.battles.ListBattles, request)
+            for battle in page.battles:
+                if battle.battle_id in missing and battle.state != Battle.QUEUED:
+                    self.ended[battle.battle_id] = battle
+            missing.difference_update(battle.battle_id for battle in page.battles)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
