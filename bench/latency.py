@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import grpc
 
+from bench import relay
 from bench.figures import Samples, at_most, percentile
 from bench.run import Run
 from bench.sets import TIMEOUT, Skirmish, both
@@ -23,17 +24,24 @@ TARGETS = {("idle", 50): at_most(15), ("idle", 99): at_most(50), ("half load", 9
 
 
 async def measure(run: Run) -> None:
-    """Times battles one by one: on a set that does nothing else, then on one that is kept busy by half."""
+    """Times battles one by one: on a set that does nothing else, on the bare relay, and on a set kept busy by half."""
     timed, calibration = run.size(200, 40), run.size(10_000, 2_000)
-    run.begin(GROUP, run.rounds * 2 * 2)
+    run.begin(GROUP, run.rounds * 2 * 3)
     samples = Samples()
     run.say("starting")
-    async with both(run, workers=1) as (sets, _):
+    async with both(run, workers=1) as (sets, postgresql), contextlib.AsyncExitStack() as stack:
+        databases = {"PostgreSQL": postgresql.new_databases()}
+        relays = [
+            await stack.enter_async_context(relay.running(run, skirmish.stack.redis_url, databases.get(skirmish.name)))
+            for skirmish in sets
+        ]
         for number in range(run.rounds):
             chance = random.Random(number)
-            for skirmish in sets:
+            for skirmish, bare in zip(sets, relays, strict=True):
                 with run.leg(f"{skirmish.name}, idle"):
                     _add(samples, f"{skirmish.name}, idle", await _time_battles(skirmish, timed, chance))
+                with run.leg(f"{skirmish.name}, relay"):
+                    _add(samples, f"{skirmish.name}, relay", await _time(bare.pass_on, timed, chance))
                 requests = skirmish.requests(SHAPES["uniform"](skirmish.player_ids, calibration, chance))
                 rate = calibration / await skirmish.fight(requests) / 2
                 samples.add(f"{skirmish.name}, half load (battles/s)", rate)
@@ -46,6 +54,9 @@ async def measure(run: Run) -> None:
         _, kind, *percent = what.split(", ")
         target = TARGETS.get((kind, int(percent[0][1:]))) if percent else None
         run.add(what, unit, values, target)
+    for skirmish in sets:
+        ratios = samples.ratios(f"{skirmish.name}, idle, p50 (ms)", f"{skirmish.name}, relay, p50 (ms)")
+        run.add(f"{skirmish.name}, idle to relay, p50", "", ratios)
 
 
 @dataclass
@@ -88,18 +99,28 @@ async def _submit(skirmish: Skirmish, requests: list[bytes], load: Load) -> None
 
 
 async def _time_battles(skirmish: Skirmish, count: int, chance: random.Random) -> list[float]:
-    """Returns the milliseconds that each of some battles took."""
-    loop = asyncio.get_running_loop()
-    taken = []
-    for challenger, opponent in SHAPES["uniform"](skirmish.player_ids, count, chance):
+    pairs = iter(SHAPES["uniform"](skirmish.player_ids, count, chance))
+
+    async def fight() -> None:
+        challenger, opponent = next(pairs)
         request = battle_pb2.SubmitBattleRequest(challenger_id=challenger, opponent_id=opponent)
-        began = loop.time()
         battle = await skirmish.battles.SubmitBattle(request, timeout=TIMEOUT)
         watch = battle_pb2.WatchBattleRequest(battle_id=battle.battle_id)
         async for seen in skirmish.battles.WatchBattle(watch, timeout=TIMEOUT):
             battle = seen
-        taken.append(1000 * (loop.time() - began))
         assert battle.state == battle_pb2.Battle.SETTLED
+
+    return await _time(fight, count, chance)
+
+
+async def _time(battle: Callable[[], Awaitable[None]], count: int, chance: random.Random) -> list[float]:
+    """Returns the milliseconds that each of some battles took."""
+    loop = asyncio.get_running_loop()
+    taken = []
+    for _ in range(count):
+        began = loop.time()
+        await battle()
+        taken.append(1000 * (loop.time() - began))
         await asyncio.sleep(chance.uniform(*PAUSE))
     return taken
 
