@@ -1,9 +1,10 @@
 """LeaderboardService: protobuf in, a call of the store, protobuf out."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -29,6 +30,15 @@ _DELETED = leaderboard_pb2.Score.DELETED
 _CHANGES = leaderboard_pb2.Score.Change.values()
 
 
+class _WantedPage(NamedTuple):
+    """A page of ListEntries: up to ``size`` entries after the first ``before`` ones."""
+
+    scope: tuple[str, str]
+    board: str
+    before: int
+    size: int
+
+
 class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
     """Answers for the boards.
 
@@ -43,6 +53,7 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         self._live = live
         self._now = now
         self._lookup = Lookup(self._find)
+        self._pages = Lookup(self._read_pages)
 
     async def ListEntries(
         self, request: leaderboard_pb2.ListEntriesRequest, context: Context
@@ -51,15 +62,11 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         scope = ("ListEntries", request.board)
         with Violations() as wrong:
             board = self._resolve(wrong, request.board)
-            count = wrong.page_size(request.page_size)
+            size = wrong.page_size(request.page_size)
             cursor = wrong.page_token(scope, request.page_token)
         board, before = (str(cursor[0]), int(cursor[1])) if cursor else (board, 0)
-        page = await self._store.page(board, before, count)
-        end = before + len(page.entries)
-        answer = leaderboard_pb2.ListEntriesResponse(total_size=page.size)
-        _add(answer.entries, page.entries)
-        if page.entries and end < page.size:
-            answer.next_page_token = pages.encode_token(scope, [board, end])
+        answer = await self._pages.get(_WantedPage(scope, board, before, size))
+        assert answer is not None
         return answer
 
     async def GetEntry(self, request: leaderboard_pb2.GetEntryRequest, context: Context) -> leaderboard_pb2.Entry:
@@ -123,6 +130,22 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
                         wrong.add(f"scores[{index}].{field}", problem)
         recorded = await self._store.record(map(_to_change, request.scores))
         return leaderboard_pb2.RecordScoresResponse(recorded=recorded.new, watermark=recorded.watermark)
+
+    async def _read_pages(
+        self, wanted: Collection[_WantedPage]
+    ) -> dict[_WantedPage, leaderboard_pb2.ListEntriesResponse]:
+        """Returns pages as answers. Whoever asks for the same page meanwhile gets the same answer."""
+        answers = await asyncio.gather(*map(self._read_page, wanted))
+        return dict(zip(wanted, answers, strict=True))
+
+    async def _read_page(self, wanted: _WantedPage) -> leaderboard_pb2.ListEntriesResponse:
+        page = await self._store.page(wanted.board, wanted.before, wanted.size)
+        end = wanted.before + len(page.entries)
+        answer = leaderboard_pb2.ListEntriesResponse(total_size=page.size)
+        _add(answer.entries, page.entries)
+        if page.entries and end < page.size:
+            answer.next_page_token = pages.encode_token(wanted.scope, [wanted.board, end])
+        return answer
 
     async def _find(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         """Returns the entries that exist, by board and player."""

@@ -414,6 +414,36 @@ async def test_many_callers_at_once_all_get_their_answer(service: Service, sourc
     assert {answer.score for answer in answers} == {5}
 
 
+async def test_pages_asked_for_at_the_same_time_are_each_callers_own(
+    service: Service, source: SettlementSource
+) -> None:
+    amounts = list(range(100, 0, -1))
+    await service.record([source.win(player(number), amount, NOON) for number, amount in enumerate(amounts)])
+
+    async def walk(board: str, page_size: int) -> list[int]:
+        return [score for *_, score in await service.rows(board, page_size=page_size)]
+
+    asked = [(board, page_size) for board in ("all", "daily", "weekly@2026-W47") for page_size in range(7, 37)]
+    for listed in await asyncio.gather(*(walk(*one) for one in asked * 2)):
+        assert listed == amounts
+
+
+async def test_a_page_shows_what_was_recorded_before_it_was_asked_for(
+    service: Service, source: SettlementSource
+) -> None:
+    request = leaderboard_pb2.ListEntriesRequest(board="all", page_size=1)
+
+    async def read_on(recorded: int) -> None:
+        answer = await service.boards.ListEntries(request)
+        assert answer.entries[0].score >= recorded
+
+    async with asyncio.TaskGroup() as readers:
+        for amount in range(1, 200):
+            await service.record([source.win(player(1), 1, NOON)])
+            for _ in range(3):
+                readers.create_task(read_on(amount))
+
+
 async def test_calls_that_are_given_up_neither_cost_a_connection_nor_mix_up_answers(
     service: Service, source: SettlementSource
 ) -> None:
