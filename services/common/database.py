@@ -29,6 +29,9 @@ LOCK_TIMEOUT = 30.0
 CHECKPOINT = 16_000
 """How many pages SQLite's write-ahead log grows by before they are copied to where they belong: 64 MB. A page that many
 transactions have changed is copied once. At the default, a sixteenth of it, commits take twice as long."""
+WRITER_CACHE, READER_CACHE = 64, 8
+"""MiB of pages that a connection to SQLite keeps, besides what the system keeps. One connection writes; up to five read,
+and with as much for each of them a process would grow to some 400 MiB in the course of hours."""
 TRIES = 8
 """How often a transaction is tried that the database itself rolled back."""
 
@@ -53,8 +56,8 @@ class Database:
             if parsed.database in (None, "", ":memory:"):
                 raise ValueError("a SQLite database in memory is lost with the process; name a file")
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-            self._reading = _sqlite_engine(parsed, "BEGIN")
-            self._writing = _sqlite_engine(parsed, "BEGIN IMMEDIATE")
+            self._reading = _sqlite_engine(parsed, "BEGIN", READER_CACHE)
+            self._writing = _sqlite_engine(parsed, "BEGIN IMMEDIATE", WRITER_CACHE)
             writers = 1
         else:
             writers = POSTGRESQL_WRITERS
@@ -203,7 +206,7 @@ def _postgresql_engine(url: sa.URL, connections: int) -> sa.Engine:
     return engine
 
 
-def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, begin: str, cache: int) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT, "check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
@@ -212,7 +215,7 @@ def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:
         _keep_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute(f"PRAGMA cache_size = -{cache * 1024}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
 
     @sa.event.listens_for(engine, "begin")
