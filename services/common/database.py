@@ -30,8 +30,8 @@ CHECKPOINT = 16_000
 """How many pages SQLite's write-ahead log grows by before they are copied to where they belong: 64 MB. A page that many
 transactions have changed is copied once. At the default, a sixteenth of it, commits take twice as long."""
 WRITER_CACHE, READER_CACHE = 64, 8
-"""MiB of pages that a connection to SQLite keeps, besides what the system keeps. One connection writes; up to five read,
-and with as much for each of them a process would grow to some 400 MiB in the course of hours."""
+"""MiB of pages that a connection to SQLite keeps, beside those of the system. One connection writes, up to five read,
+and with as much for each of these a process would grow to some 400 MiB in the course of hours."""
 TRIES = 8
 """How often a transaction is tried that the database itself rolled back."""
 
