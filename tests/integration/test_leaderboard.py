@@ -417,15 +417,18 @@ async def test_many_callers_at_once_all_get_their_answer(service: Service, sourc
 async def test_pages_asked_for_at_the_same_time_are_each_callers_own(
     service: Service, source: SettlementSource
 ) -> None:
-    amounts = list(range(100, 0, -1))
-    await service.record([source.win(player(number), amount, NOON) for number, amount in enumerate(amounts)])
+    on_board = {"all": list(range(100, 0, -1)), "daily": list(range(60, 0, -1))}
+    for amount in on_board["all"]:
+        won = NOON if amount in on_board["daily"] else at("2026-10-01 12:00")
+        await service.record([source.win(player(amount), amount, won)])
 
-    async def walk(board: str, page_size: int) -> list[int]:
-        return [score for *_, score in await service.rows(board, page_size=page_size)]
+    async def first_page(board: str, size: int) -> list[int]:
+        request = leaderboard_pb2.ListEntriesRequest(board=board, page_size=size)
+        return [entry.score for entry in (await service.boards.ListEntries(request)).entries]
 
-    asked = [(board, page_size) for board in ("all", "daily", "weekly@2026-W47") for page_size in range(7, 37)]
-    for listed in await asyncio.gather(*(walk(*one) for one in asked * 2)):
-        assert listed == amounts
+    asked = [(board, size) for board in on_board for size in range(1, 51)] * 3
+    pages = await asyncio.gather(*(first_page(*one) for one in asked))
+    assert pages == [on_board[board][:size] for board, size in asked]
 
 
 async def test_a_page_shows_what_was_recorded_before_it_was_asked_for(
