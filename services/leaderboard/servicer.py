@@ -67,6 +67,8 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
         board, before = (str(cursor[0]), int(cursor[1])) if cursor else (board, 0)
         answer = await self._pages.get(_WantedPage(scope, board, before, size))
         assert answer is not None
+        if isinstance(answer, BaseException):
+            raise answer
         return answer
 
     async def GetEntry(self, request: leaderboard_pb2.GetEntryRequest, context: Context) -> leaderboard_pb2.Entry:
@@ -133,9 +135,9 @@ class LeaderboardServicer(leaderboard_pb2_grpc.LeaderboardServiceServicer):
 
     async def _read_pages(
         self, wanted: Collection[_WantedPage]
-    ) -> dict[_WantedPage, leaderboard_pb2.ListEntriesResponse]:
-        """Returns pages as answers. Whoever asks for the same page meanwhile gets the same answer."""
-        answers = await asyncio.gather(*map(self._read_page, wanted))
+    ) -> dict[_WantedPage, leaderboard_pb2.ListEntriesResponse | BaseException]:
+        """Returns pages as answers, for all who ask for the same one. What fails is told to those who want it."""
+        answers = await asyncio.gather(*map(self._read_page, wanted), return_exceptions=True)
         return dict(zip(wanted, answers, strict=True))
 
     async def _read_page(self, wanted: _WantedPage) -> leaderboard_pb2.ListEntriesResponse:

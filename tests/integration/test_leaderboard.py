@@ -9,6 +9,7 @@ import grpc
 import pytest
 from redis.asyncio import Redis
 
+from services.common import pages
 from services.leaderboard import store
 from skirmish.leaderboard.v1 import leaderboard_pb2
 from tests.leaderboards import Clock, Service, at, leaderboard, model, player, rows, violations
@@ -427,8 +428,24 @@ async def test_pages_asked_for_at_the_same_time_are_each_callers_own(
         return [entry.score for entry in (await service.boards.ListEntries(request)).entries]
 
     asked = [(board, size) for board in on_board for size in range(1, 51)] * 3
-    pages = await asyncio.gather(*(first_page(*one) for one in asked))
-    assert pages == [on_board[board][:size] for board, size in asked]
+    listed = await asyncio.gather(*(first_page(*one) for one in asked))
+    assert listed == [on_board[board][:size] for board, size in asked]
+
+
+async def test_a_token_that_cannot_be_read_costs_nobody_else_a_page(service: Service, source: SettlementSource) -> None:
+    await service.record([source.win(player(1), 5, NOON)])
+    forged = pages.encode_token(("ListEntries", "all"), ["all", 10**30])
+    wrong = leaderboard_pb2.ListEntriesRequest(board="all", page_token=forged)
+    right = leaderboard_pb2.ListEntriesRequest(board="all")
+    answers: list[Any] = await asyncio.gather(
+        *(service.boards.ListEntries(wrong if number % 10 == 5 else right) for number in range(100)),
+        return_exceptions=True,
+    )
+    for number, answer in enumerate(answers):
+        if number % 10 == 5:
+            assert isinstance(answer, grpc.aio.AioRpcError)
+        else:
+            assert answer.total_size == 1
 
 
 async def test_a_page_shows_what_was_recorded_before_it_was_asked_for(
