@@ -107,8 +107,7 @@ async def _serve_player() -> None:
         await database.write(_do, _INSERT, request)
         return request
 
-    unary: Any = grpc.unary_unary_rpc_method_handler
-    await _serve(os.environ["RELAY_PLAYER"], {"Read": unary(read), "Settle": unary(settle)})
+    await _serve(os.environ["RELAY_PLAYER"], {"Read": read, "Settle": settle}, {})
 
 
 async def _serve_battle() -> None:
@@ -144,9 +143,7 @@ async def _serve_battle() -> None:
                 ended[entry[FIELD]].set()
 
     beside.add(asyncio.create_task(listen()))
-    unary: Any = grpc.unary_unary_rpc_method_handler
-    stream: Any = grpc.unary_stream_rpc_method_handler
-    await _serve(os.environ["RELAY_BATTLE"], {"Submit": unary(submit), "Watch": stream(watch)})
+    await _serve(os.environ["RELAY_BATTLE"], {"Submit": submit}, {"Watch": watch})
 
 
 async def _work() -> None:
@@ -171,7 +168,9 @@ def _look(connection: sa.Connection, battle: bytes) -> None:
     connection.execute(_SELECT, {"battle": int(battle)}).all()
 
 
-async def _serve(address: str, methods: dict[str, Any]) -> None:
+async def _serve(address: str, calls: dict[str, Any], streams: dict[str, Any]) -> None:
+    methods: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in calls.items()}
+    methods |= {name: grpc.unary_stream_rpc_method_handler(method) for name, method in streams.items()}
     server = grpc.aio.server()
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, methods)])
     server.add_insecure_port(address)
