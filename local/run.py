@@ -57,8 +57,8 @@ async def set_up_and_watch(settings: Settings) -> None:
     every = processes.all_processes(settings)
     with only_one(settings) as lock:
         require_free_ports(every)
-        for service in ("player", "battle"):
-            await migrate(settings, f"services.{service}")
+        with console.status("bringing the databases up to date"):
+            await asyncio.gather(*(migrate(settings, f"services.{service}") for service in ("player", "battle")))
         async with supervised(settings, every, lock) as supervisord:
             await wait_until_ready(settings, every, supervisord)
             announce(settings)
@@ -111,19 +111,18 @@ async def migrate(settings: Settings, package: str) -> None:
     Raises:
         FailedError: It does not work; the message is the service's.
     """
-    with console.status(f"python -m {package} migrate"):
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", package, "migrate"),
-            cwd=ROOT,
-            env=settings.environment(),
-            stdout=PIPE,
-            stderr=STDOUT,
-            start_new_session=True,  # Ctrl-C reaches it through us alone
-        )
-        try:
-            output, _ = await child.communicate()
-        finally:
-            await end(child)
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", package, "migrate"),
+        cwd=ROOT,
+        env=settings.environment(),
+        stdout=PIPE,
+        stderr=STDOUT,
+        start_new_session=True,  # Ctrl-C reaches it through us alone
+    )
+    try:
+        output, _ = await child.communicate()
+    finally:
+        await end(child)
     if child.returncode:
         raise FailedError(f"python -m {package} migrate has failed:\n{output.decode(errors='replace').strip()}")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from services.common import redis
@@ -14,6 +15,10 @@ from tests import servers
 # A busy machine makes any example slow; the time limit of the whole test is limit enough.
 hypothesis.settings.register_profile("skirmish", deadline=None)
 hypothesis.settings.load_profile("skirmish")
+
+# As the services have it. By default it is a drawing with the source and the values around each call: a second of work.
+_render = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _render])
 
 
 @pytest.fixture(scope="session")
