@@ -15,7 +15,7 @@ from services.battle.settings import BattleSettings
 from services.battle.submission import Submitter
 from services.battle.sweeper import Sweeper
 from services.battle.worker import Worker
-from services.common import channels, cli, migrations, redis, server
+from services.common import channels, cli, redis, schema_version, server
 from services.common.database import Database
 from services.common.server import Server
 from skirmish.battle.v1 import battle_pb2, battle_pb2_grpc
@@ -73,7 +73,7 @@ async def build_worker(settings: BattleSettings) -> AsyncIterator[Server]:
 async def _open(settings: BattleSettings, stack: AsyncExitStack) -> tuple[Database, Queue, Players]:
     database = Database(settings.database_url)
     stack.push_async_callback(database.close)
-    migrations.require_head(database, PACKAGE)
+    schema_version.require_head(database, PACKAGE)
     clients = [redis.connect(settings.redis_url), redis.connect(settings.redis_url, timeout=BLOCK / 1000 + 3)]
     for client in clients:
         stack.push_async_callback(client.aclose)
@@ -93,6 +93,8 @@ async def work(settings: BattleSettings) -> None:
 
 def migrate(settings: BattleSettings) -> None:
     """Bring the database to the schema that this code needs."""
+    from services.common import migrations  # not at the top: see schema_version
+
     migrations.migrate(Database(settings.database_url), PACKAGE)
 
 

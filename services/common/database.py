@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-import psycopg
 import sqlalchemy as sa
-from psycopg.types.string import TextLoader
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.common import logs
@@ -196,10 +194,14 @@ def _unavailable(error: sa.exc.SQLAlchemyError) -> Unavailable | None:
 
 
 def _postgresql_engine(url: sa.URL, connections: int) -> sa.Engine:
+    # Only where it is needed: the driver would be a sixth of the start of a process on SQLite.
+    from psycopg import Connection
+    from psycopg.types.string import TextLoader
+
     engine = sa.create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=True)
 
     @sa.event.listens_for(engine, "connect")
-    def set_up(connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
+    def set_up(connection: Connection[object], _: ConnectionPoolEntry) -> None:
         # Ids are text in Python; the driver would make an object of each for SQLAlchemy to make text of.
         connection.adapters.register_loader("uuid", TextLoader)
 

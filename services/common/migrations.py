@@ -1,17 +1,14 @@
 """Schema migrations of a service, with Alembic. Each service keeps its own under ``migrations/``."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command, context
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from services.common.database import Database
+from services.common.schema_version import migrations_folder, version_table
 
 _LOCK = 0x736B69726D697368
 """Held on PostgreSQL while migrating, so that two migration jobs run one after the other."""
@@ -32,27 +29,6 @@ def migrate(database: Database, package: str, revision: str = "head") -> None:
         connection.commit()
 
 
-def require_head(database: Database, package: str) -> None:
-    """Makes sure that the schema is the one this code was written for.
-
-    Raises:
-        SystemExit: It is not, or the database can't be reached; the message says what to run.
-    """
-    config = _config(package)
-    head = ScriptDirectory.from_config(config).get_current_head()
-    try:
-        with database.engine.connect() as connection:
-            table = {"version_table": version_table(package)}
-            current = MigrationContext.configure(connection, opts=table).get_current_revision()
-    except sa.exc.DBAPIError as error:
-        sys.exit(f"Can't reach the database of {package}: {error.orig}")
-    if current != head:
-        sys.exit(
-            f"The database of {package} is at schema {current or 'nothing'}, this code needs {head}.\n"
-            f"Run: python -m {package} migrate"
-        )
-
-
 def run_environment(metadata: sa.MetaData, package: str) -> None:
     """Runs migrations inside Alembic; each service's ``migrations/env.py`` calls this."""
     context.configure(
@@ -64,11 +40,6 @@ def run_environment(metadata: sa.MetaData, package: str) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
-
-
-def version_table(package: str) -> str:
-    """Returns the name of the table that keeps a service's schema version; services may so share one database."""
-    return f"{package.rpartition('.')[2]}_schema_version"
 
 
 @contextmanager
@@ -89,7 +60,6 @@ def _locked(connection: sa.Connection) -> Iterator[None]:
 
 def _config(package: str) -> Config:
     config = Config()
-    module = sys.modules[package].__file__
-    config.set_main_option("script_location", str(Path(str(module)).parent / "migrations"))
+    config.set_main_option("script_location", str(migrations_folder(package)))
     config.set_main_option("path_separator", "os")
     return config

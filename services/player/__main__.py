@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from services.common import cli, clock, migrations, server
+from services.common import cli, clock, schema_version, server
 from services.common.database import Database
 from services.player import settlement_store
 from services.player.servicer import PlayerServicer
@@ -54,12 +54,14 @@ async def build(settings: PlayerSettings) -> AsyncIterator[server.Server]:
 async def serve(settings: PlayerSettings) -> None:
     """Answers calls until told to stop."""
     async with open_database(settings) as database:
-        migrations.require_head(database, PACKAGE)
+        schema_version.require_head(database, PACKAGE)
     await server.serve(build, settings)
 
 
 async def migrate(settings: PlayerSettings) -> None:
     """Brings the database's schema to the one that this version needs."""
+    from services.common import migrations  # not at the top: see schema_version
+
     async with open_database(settings) as database:
         migrations.migrate(database, PACKAGE)
 

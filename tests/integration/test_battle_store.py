@@ -14,7 +14,7 @@ from services.battle import store
 from services.battle.battles import Battle, State, Submission
 from services.battle.rules import Combatant, Outcome
 from services.battle.schema import METADATA
-from services.common import clock, migrations
+from services.common import clock, migrations, schema_version
 from services.common.database import Database
 from tests import servers
 
@@ -49,7 +49,7 @@ def settled(battle: Battle) -> Battle:
 
 async def test_the_migrated_schema_is_the_one_in_code(database: Database) -> None:
     with database.engine.connect() as connection:
-        options = {"compare_type": True, "version_table": migrations.version_table("services.battle")}
+        options = {"compare_type": True, "version_table": schema_version.version_table("services.battle")}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
 
@@ -58,11 +58,14 @@ async def test_a_schema_that_is_not_at_head_is_refused_with_what_to_run(
     new_database: Callable[[], str],
 ) -> None:
     database = Database(new_database())
-    with pytest.raises(SystemExit, match=r"python -m services\.battle migrate"):
-        migrations.require_head(database, "services.battle")
+    with pytest.raises(SystemExit, match=r"is at schema nothing, .*\n.*python -m services\.battle migrate"):
+        schema_version.require_head(database, "services.battle")
+    migrations.migrate(database, "services.battle", "0001")
+    with pytest.raises(SystemExit, match=r"is at schema 0001, .*\n.*python -m services\.battle migrate"):
+        schema_version.require_head(database, "services.battle")
     migrations.migrate(database, "services.battle")
     migrations.migrate(database, "services.battle")
-    migrations.require_head(database, "services.battle")
+    schema_version.require_head(database, "services.battle")
     await database.close()
 
 

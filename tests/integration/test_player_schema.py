@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 import services.player.__main__ as player
-from services.common import clock, migrations
+from services.common import clock, migrations, schema_version
 from services.common.database import Database
 from services.player import store
 from services.player.schema import METADATA, SETTLE_HEAD, SETTLEMENT
@@ -22,7 +22,7 @@ from tests.player import migrate
 def describe(connection: sa.Connection) -> dict[str, Any]:
     """Returns all that a database knows of its tables, the one with the schema version apart."""
     inspector = sa.inspect(connection)
-    tables = sorted(set(inspector.get_table_names()) - {migrations.version_table(player.PACKAGE)})
+    tables = sorted(set(inspector.get_table_names()) - {schema_version.version_table(player.PACKAGE)})
     described: dict[str, Any] = {
         table: {
             "columns": [repr(column) for column in inspector.get_columns(table)],
