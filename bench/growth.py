@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import nullcontext
 
 from bench import history
 from bench.figures import Samples, at_most
@@ -19,7 +18,8 @@ GROUP = "Growth"
 async def measure(run: Run) -> None:
     """Fights the same battles, in turn, in a small world, in one with a long past and in one with many players.
 
-    The small world is made anew for each round, since it would not stay small.
+    The small world is made anew for each round, since it would not stay small. Every set is started anew, too, and
+    warmed up by as much, so that all processes are of one age.
     """
     few, many = 1_000, run.size(5_000_000, 100_000)
     crowd = run.size(1_000_000, 100_000)
@@ -29,26 +29,25 @@ async def measure(run: Run) -> None:
         f"{crowd:,} players": History(few, crowd),
     }
     base, *others = worlds
-    battles, warm_up = run.size(5_000, 2_000), run.size(2_000, 1_000)
+    battles, warm_up = run.size(5_000, 2_000), run.size(5_000, 1_000)
     run.begin(GROUP, run.rounds * 2 * len(worlds))
     costs = Samples()
     for database in ("SQLite", "PostgreSQL"):
-        async with AsyncExitStack() as stack:
-            server = stack.enter_context(postgresql_server(run)) if database == "PostgreSQL" else None
+        with postgresql_server(run) if database == "PostgreSQL" else nullcontext() as server:
             lasting = {}
             for name in others:
                 run.say(f"{database}: writing {name}")
-                lasting[name] = await stack.enter_async_context(_world(run, database, worlds[name], server))
-                await _fight(lasting[name], 2 * warm_up, random.Random(-1))
+                lasting[name] = await _world(run, database, worlds[name], server)
             for number in range(run.rounds):
                 chance = random.Random(number)
-                async with _world(run, database, worlds[base], server) as small:
-                    await _fight(small, warm_up, chance)
-                    for name, skirmish in ((base, small), *lasting.items()):
-                        with run.leg(f"{database}, {name}"):
+                small = await _world(run, database, worlds[base], server)
+                for name, skirmish in ((base, small), *lasting.items()):
+                    with run.leg(f"{database}, {name}"):
+                        async with skirmish.running():
+                            await _fight(skirmish, warm_up, chance)
                             seconds = await _fight(skirmish, battles, chance)
-                        costs.add(f"{database}, {name}", 1e6 * seconds / battles)
-                        costs.add(f"{database}, {name}, CPU", 1e6 * sum(skirmish.cpu.values()) / battles)
+                    costs.add(f"{database}, {name}", 1e6 * seconds / battles)
+                    costs.add(f"{database}, {name}, CPU", 1e6 * sum(skirmish.cpu.values()) / battles)
         for name in worlds:
             run.add(f"{database}, {name}", "µs/battle", costs.of[f"{database}, {name}"])
             run.add(f"{database}, {name}, CPU", "µs/battle", costs.of[f"{database}, {name}, CPU"])
@@ -63,13 +62,12 @@ async def _fight(skirmish: Skirmish, count: int, chance: random.Random) -> float
     return await skirmish.fight(skirmish.requests(SHAPES["uniform"](skirmish.player_ids, count, chance)))
 
 
-@asynccontextmanager
-async def _world(run: Run, database: str, world: History, postgresql: PostgreSQL | None) -> AsyncIterator[Skirmish]:
+async def _world(run: Run, database: str, world: History, postgresql: PostgreSQL | None) -> Skirmish:
+    """Returns a set, not running, with the past of a world."""
     stack = Stack(run.new_folder("world"), 1, **postgresql.new_databases() if postgresql else {})
     stack.data.mkdir()
     urls = [stack.environment[f"{name}_DATABASE_URL"] for name in ("PLAYER", "BATTLE")]
     await asyncio.to_thread(history.write, world, *urls)
     skirmish = Skirmish(database, stack, postgresql.pid if postgresql else None)
     skirmish.player_ids = world.player_ids()
-    async with skirmish.running():
-        yield skirmish
+    return skirmish
